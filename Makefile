@@ -1,0 +1,36 @@
+# Two commands are all the set-up: `make run` and `make test`. Both install what they need into .venv first.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# The CPU build of torch is small; on a GPU machine: make TORCH="torch==2.13.0 --index-url ..." (see README).
+TORCH  ?= torch==2.13.0
+
+.PHONY: run test check slow install clean
+
+run: install
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/quickstart/run.sh
+
+test: install
+	$(BIN)/python -m pytest -n 2 tests
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n 2 tests
+
+slow: install
+	$(BIN)/python -m pytest -m slow tests
+
+install: $(VENV)/installed
+
+# torch first: with it in place nothing that depends on it brings in a CUDA build.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) output

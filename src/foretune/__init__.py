@@ -1,0 +1,60 @@
+"""foretune: know the fine-tuning run before you run it; then run it.
+
+    import foretune
+
+    run = foretune.read("train.sh")                      # as written: every value knows its file and line
+    run = run.set({"model.path": "weights/", "data.train": "train.json"})
+    print(foretune.plan(run))                            # rows, steps, parameters: before anything runs
+    report = foretune.train(run)                         # forecast beside actual
+
+Importing it is light: torch is imported by the functions that need it. ``import foretune.auto`` registers the native model
+families with transformers' Auto classes.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .params.run import Run
+    from .plan.forecast import Forecast
+    from .train.report import Report
+
+__all__ = ["explain", "plan", "read", "train"]
+
+# The verbs bear the names of the packages that hold them. A package binds its name here when it is first imported:
+# imported now, they do so before the functions below take the names for good.
+for _package in ("explain", "plan", "train"):
+    import_module(f".{_package}", __name__)
+
+
+def read(*sources: str | Path, set: dict[str, object] | None = None) -> Run:
+    """The run that these files describe. Raises UserError with every problem of all of them."""
+    from .formats.read import read as read_files
+
+    run = read_files(*sources)
+    return run.set(set) if set else run
+
+
+def explain(run: Run, *, language: str = "en") -> str:
+    """Every setting of the run: value, origin, meaning."""
+    from .explain.settings import explain_run
+
+    return "\n".join(explain_run(run, language=language))
+
+
+def plan(run: Run, *, transformers: str | None = None, tokens: bool = False) -> Forecast:
+    """The forecast of a run from its files alone; with ``tokens``, its data is encoded and counted too."""
+    from .train.foresee import foresee
+
+    return foresee(run, transformers=transformers, tokens=tokens)
+
+
+def train(run: Run, **options: Any) -> Report:
+    """Runs it, and holds the forecast against what happened."""
+    from .train.session import execute
+
+    return execute(run, **options)

@@ -1,0 +1,238 @@
+"""The command line: ``foretune VERB [FILE...] [--flag value...] [--set path=value...]``.
+
+Every verb reads the same run from the same words. Flags are those of the official scripts and of transformers'
+TrainingArguments, and every parameter's dotted path. The heavy half is imported inside the verb that needs it.
+"""
+
+from __future__ import annotations
+
+import json
+import locale
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from .errors import UserError, refuse
+from .params.run import Run
+from .text import nearest
+
+USAGE = """\
+foretune: know the fine-tuning run before you run it; then run it.
+
+  foretune explain FILE... | KEY    what every value means and where it was set (--lang zh|en)
+  foretune plan FILE...             rows, steps and parameters, from the files alone
+                                    (--transformers VERSION, --tokens, --format json)
+  foretune plan CONFIG --trainable N    which settings have exactly N trainable parameters
+  foretune train FILE...            forecast, train, evaluate, report
+  foretune evaluate FILE...         the same run, without training
+  foretune convert FILE...          any of these as one run file (YAML) with the origin of every value
+
+FILE is a shell script of the official kind (train.sh), a run file (YAML, TOML, JSON), or a model's config.json.
+After the files come flags, which count more: --learning_rate 1e-4, --batch.micro 4, --set model.path=/weights.
+
+  foretune train train.sh --set model.path=/weights data.train=train.json
+  foretune train --do_train --model_name_or_path /weights --train_file train.json ...
+  foretune explain pre_seq_len --lang zh
+"""
+
+
+@dataclass(slots=True)
+class Words:
+    """The words after the verb, sorted."""
+
+    files: list[str] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
+    set: list[str] = field(default_factory=list)
+    options: dict[str, str] = field(default_factory=dict)
+
+    def language(self) -> str:
+        asked = self.options.get("lang") or (locale.getlocale()[0] or os.environ.get("LANG", ""))
+        return "zh" if asked.lower().startswith(("zh", "chinese")) else "en"
+
+
+OPTIONS = {
+    "explain": {"lang": True},
+    "plan": {"transformers": True, "trainable": True, "tokens": False, "format": True},
+    "train": {},
+    "evaluate": {},
+    "convert": {},
+}
+"""The options of each verb that are no parameters of a run, and whether they take a value."""
+
+
+def sort_words(verb: str, words: Sequence[str]) -> Words:
+    """Files first, then flags; ``--set`` takes every word with a '=' that follows; the verb's own options apart."""
+    sorted_words, rest = Words(), list(words)
+    options = OPTIONS[verb]
+    while rest and (rest[0] == "-" or not rest[0].startswith("-")):
+        sorted_words.files.append(rest.pop(0))
+    while rest:
+        word = rest.pop(0)
+        name, given, value = word.removeprefix("--").partition("=")
+        if word == "--set":
+            while rest and "=" in rest[0] and not rest[0].startswith("--"):
+                sorted_words.set.append(rest.pop(0))
+        elif word.startswith("--") and name in options:
+            if options[name] and not given:
+                if not rest:
+                    raise refuse(
+                        what=f"{word} has no value",
+                        where="command line",
+                        why="it is the last word, and it takes one",
+                        fix=f"write {word} VALUE",
+                    )
+                value = rest.pop(0)
+            sorted_words.options[name] = value
+        else:
+            sorted_words.flags.append(word)
+    return sorted_words
+
+
+def read_run(words: Words) -> Run:
+    """The run that files, flags and --set describe, the later the stronger."""
+    from .formats.read import read
+
+    return read(*words.files, flags=words.flags, set=words.set)
+
+
+def explain(words: Words) -> int:
+    from pathlib import Path
+
+    from .explain.parameter import explain_parameter, find, parameter_list
+    from .explain.settings import explain_run
+
+    language = words.language()
+    if not words.files and not words.flags:
+        print("\n".join(parameter_list(language=language)))
+        return 0
+    names = [word for word in words.files if not Path(word).exists()]
+    is_key = bool(names) and not any("/" in name or "." in Path(name).suffix for name in names)
+    words.files = [word for word in words.files if not (is_key and word in names)]
+    run = read_run(words) if words.files or words.flags or words.set else None
+    if is_key:
+        texts = [explain_parameter(find(name), run, language=language) for name in names]
+        print("\n\n".join(texts))
+    elif run is not None:
+        print("\n".join(explain_run(run, language=language)))
+    return 0
+
+
+def plan(words: Words) -> int:
+    from .formats.model_config import model_file
+    from .plan.forecast import remarks, training_log
+    from .plan.parameters import explanations
+    from .train.foresee import foresee
+
+    run = read_run(words)
+    if "trainable" in words.options:
+        number = int(words.options["trainable"].replace(",", ""))
+        config = model_file(run)
+        if config is None:
+            raise refuse(
+                what="there is no model config to count with",
+                where="command line",
+                why="the number of trainable parameters depends on the sizes of the model",
+                fix="name a config.json, or --model_name_or_path a folder that has one",
+            )
+        found = list(explanations(config.shape, number))
+        print("\n".join(map(str, found)) or f"nothing known gives exactly {number:,}")
+        return 0 if found else 1
+    expected = foresee(
+        run,
+        transformers=words.options.get("transformers"),
+        tokens="tokens" in words.options,
+    )
+    if words.options.get("format") == "json":
+        print(json.dumps(expected.figures(), indent=1))
+        return 0
+    if expected.steps is not None:
+        print(training_log(expected))
+    for remark in remarks(expected):
+        print(f"  {remark}")
+    return 0
+
+
+def train(words: Words) -> int:
+    from .train.launch import relaunch, set_environment
+
+    run = read_run(words)
+    if not (run.launch.train or run.launch.evaluate or run.launch.predict):
+        run = run.set({"launch.train": True})
+    set_environment(run)
+    status = relaunch(run, sys.argv[1:])
+    if status is not None:
+        return status
+    from .train.session import execute
+
+    return 130 if execute(run).ended != "finished" else 0
+
+
+def evaluate(words: Words) -> int:
+    from .train.launch import set_environment
+    from .train.session import execute
+
+    run = read_run(words)
+    asked: dict[str, object] = {"launch.train": False, "generate.enabled": True}
+    if not (run.launch.evaluate or run.launch.predict):
+        asked["launch.predict" if run.data.test else "launch.evaluate"] = True
+    run = run.set(asked)
+    set_environment(run)
+    execute(run)
+    return 0
+
+
+def convert(words: Words) -> int:
+    from .formats.run_file import write_run
+
+    print(write_run(read_run(words)), end="")
+    return 0
+
+
+VERBS: dict[str, Callable[[Words], int]] = {
+    "explain": explain,
+    "plan": plan,
+    "train": train,
+    "evaluate": evaluate,
+    "convert": convert,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb; 0 when it did what was asked, 1 for a 'no', 2 for what the user can mend, 130 for an interrupt."""
+    verb, *words = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if verb in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0
+    try:
+        if verb not in VERBS:
+            like = nearest(verb, VERBS)
+            raise refuse(
+                what=f"there is no verb {verb!r}",
+                where="command line",
+                why=f"the verbs are {', '.join(VERBS)}",
+                fix=f"did you mean {like!r}?" if like else "`foretune --help` shows them",
+            )
+        if {"-h", "--help"} & set(words):
+            return help_for(verb)
+        return VERBS[verb](sort_words(verb, words))
+    except UserError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `foretune explain ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def help_for(verb: str) -> int:
+    """The usage, and the parameters that matter most."""
+    from .explain.parameter import parameter_list
+
+    print(USAGE)
+    print(f"The parameters of `foretune {verb}` that matter most (all: `foretune explain`):\n")
+    print("\n".join(parameter_list(at_least=2)))
+    return 0

@@ -1,0 +1,106 @@
+"""ChatGLM-6B: rows as ``ptuning/main.py`` of the authors encodes them.
+
+    prompt  [gMASK]  <sop>  answer  <eop>
+    -100 .. -100     <sop>  answer  <eop>      labels: len(answer) + 2 are trained
+
+The prompt is the bare question; after other rounds ``[Round 0]\\n问：..\\n答：..\\n`` and so on. In
+training the prompt may have ``max_source_length - 1`` tokens and the answer
+``max_target_length - 2``; in evaluation both limits are 2 less, and the reference ends in [gMASK]
+<sop>, which decoding hides.
+
+What ``data.protocol`` "default" does otherwise than "official", and why:
+
+| case                               | official                       | default                      |
+|------------------------------------|--------------------------------|------------------------------|
+| history column, empty history      | training writes ``[Round 0]``, | the bare question, always    |
+|                                    | evaluation and chat do not     |                              |
+| dialogue too long                  | left end kept: the question    | oldest rounds go; question   |
+|                                    | and ``答：`` are lost          | and ``答：`` stay            |
+| newest question too long by itself | its end is lost, ``答：`` too  | its end is lost, ``答：``    |
+|                                    |                                | stays                        |
+| ``<pad>`` written in an answer     | no label                       | keeps its label              |
+| answer too long                    | left end kept, <eop> kept      | the same; it is counted      |
+
+A literal ``<sop>`` in a prompt becomes that token, and labels then start there under both: the model
+draws its line at the first <sop>, too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..params.data import Data
+from .encoded import UNTRAINED, Cut, Encoded, Prompt, keep_left, keep_newest
+from .rows import History, Row
+
+PADS_TO_CONSTANT_LENGTH = True
+
+_OFFICIAL_FIRST_ROUND = "[Round 0]\n问：{}\n答："
+"""What official training writes around a question whose history column is empty."""
+
+
+def encode_training(row: Row, tokenizer: Any, data: Data) -> Encoded:
+    """Prompt, [gMASK], <sop>, answer, <eop>; labels from <sop> on."""
+    official = data.protocol == "official"
+    first_round = official and data.history_column is not None
+    prompt = _prompt(row, tokenizer, data, data.max_source_length - 1, first_round=first_round)
+    answer = tokenizer.encode(row.response, add_special_tokens=False)
+    kept = answer[: data.max_target_length - 2]
+    input_ids = tokenizer.build_inputs_with_special_tokens(prompt.ids, kept)
+    context = input_ids.index(tokenizer.bos_token_id)
+    labels = [UNTRAINED] * context + input_ids[context:]
+    if official and data.ignore_pad_in_loss:
+        labels = _without_pads(labels, tokenizer)
+    cut = Cut(prompt.lost, len(answer) - len(kept), prompt.question_lost)
+    return Encoded(input_ids, labels, cut)
+
+
+def encode_prompt(row: Row, tokenizer: Any, data: Data) -> Encoded:
+    """Prompt, [gMASK], <sop>; as labels the reference, encoded in the same way."""
+    target = data.max_eval_target_length or data.max_target_length
+    prompt = _prompt(row, tokenizer, data, data.max_source_length - 2, first_round=False)
+    answer = tokenizer.encode(row.response, add_special_tokens=False)
+    kept = answer[: target - 2]
+    labels = tokenizer.build_inputs_with_special_tokens(kept)
+    if data.protocol == "official" and data.ignore_pad_in_loss:
+        labels = _without_pads(labels, tokenizer)
+    cut = Cut(prompt.lost, len(answer) - len(kept), prompt.question_lost)
+    return Encoded(tokenizer.build_inputs_with_special_tokens(prompt.ids), labels, cut)
+
+
+def constant_length(data: Data) -> int:
+    """Tokens of the longest training example: both limits already hold the special tokens."""
+    return data.max_source_length + data.max_target_length
+
+
+def least_lengths(tokenizer: Any, data: Data) -> tuple[int, int]:
+    """Two special tokens, and one of text; the prefix counts where it is never cut."""
+    prefix = 0
+    if data.protocol == "default" and data.source_prefix:
+        prefix = len(tokenizer.encode(data.source_prefix, add_special_tokens=False))
+    return prefix + 3, 3
+
+
+def _prompt(row: Row, tokenizer: Any, data: Data, room: int, *, first_round: bool) -> Prompt:
+    def ids_of(text: str) -> list[int]:
+        return tokenizer.encode((data.source_prefix or "") + text, add_special_tokens=False)
+
+    def text_of(history: History) -> str:
+        if first_round and not history:
+            return _OFFICIAL_FIRST_ROUND.format(row.prompt)
+        return tokenizer.build_prompt(row.prompt, list(history))
+
+    def after_question(history: History) -> int:
+        if not history and not first_round:
+            return 0
+        text = text_of(history)
+        return len(ids_of(text)) - len(ids_of(text[: text.rindex("\n")]))
+
+    if data.protocol == "official":
+        ids = ids_of(text_of(row.history))
+        return keep_left(ids, room, lambda: after_question(row.history))
+    return keep_newest(lambda rest: ids_of(text_of(rest)), after_question, row.history, room)
+
+
+def _without_pads(labels: list[int], tokenizer: Any) -> list[int]:
+    return [UNTRAINED if label == tokenizer.pad_token_id else label for label in labels]

@@ -1,0 +1,96 @@
+"""ChatGLM2-6B: rows as ``ptuning/main.py`` of the authors encodes them.
+
+    [gMASK]  sop   prompt  answer  </s>
+    -100    -100    -100   answer  </s>      labels: len(answer) + 1 are trained
+
+The prompt is ``[Round 1]\\n\\n问：..\\n\\n答：``, with a round for each pair of the history before it. In
+training [gMASK], sop and the prompt have ``max_source_length`` tokens together, the answer
+``max_target_length``, and </s> comes on top; in evaluation the reference starts with [gMASK] sop,
+which count, and which decoding hides.
+
+What ``data.protocol`` "default" does otherwise than "official", and why:
+
+| case                               | official                       | default                      |
+|------------------------------------|--------------------------------|------------------------------|
+| dialogue too long                  | left end kept: the question    | oldest rounds go; question   |
+|                                    | and ``答：`` are lost          | and ``答：`` stay            |
+| newest question too long by itself | its end is lost, ``答：`` too  | its end is lost, ``答：``    |
+|                                    |                                | stays                        |
+| id 0 (<unk>, which is also the pad)| no label                       | keeps its label              |
+| in an answer                       |                                |                              |
+| ``ignore_pad_in_loss`` off         | the prompt is trained to be    | the prompt has no label      |
+|                                    | padding                        |                              |
+| answer too long                    | left end kept, </s> kept       | the same; it is counted      |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..params.data import Data
+from .encoded import UNTRAINED, Cut, Encoded, Prompt, keep_left, keep_newest
+from .rows import History, Row
+
+PADS_TO_CONSTANT_LENGTH = True
+
+
+def encode_training(row: Row, tokenizer: Any, data: Data) -> Encoded:
+    """[gMASK], sop, prompt, answer, </s>; labels on the answer and </s>."""
+    prompt = _prompt(row, tokenizer, data)
+    answer = tokenizer.encode(row.response, add_special_tokens=False)
+    kept = answer[: data.max_target_length]
+    trained = [*kept, tokenizer.eos_token_id]
+    untrained = [UNTRAINED] * len(prompt.ids)
+    if data.protocol == "official":
+        if data.ignore_pad_in_loss:
+            trained = _without_pads(trained, tokenizer)
+        else:
+            untrained = [tokenizer.pad_token_id] * len(prompt.ids)
+    input_ids = [*prompt.ids, *kept, tokenizer.eos_token_id]
+    cut = Cut(prompt.lost, len(answer) - len(kept), prompt.question_lost)
+    return Encoded(input_ids, untrained + trained, cut)
+
+
+def encode_prompt(row: Row, tokenizer: Any, data: Data) -> Encoded:
+    """[gMASK], sop, prompt; as labels the reference, encoded in the same way."""
+    target = data.max_eval_target_length or data.max_target_length
+    prompt = _prompt(row, tokenizer, data)
+    answer = tokenizer.encode(row.response)
+    labels = answer[:target]
+    cut = Cut(prompt.lost, len(answer) - len(labels), prompt.question_lost)
+    if data.protocol == "official" and data.ignore_pad_in_loss:
+        labels = _without_pads(labels, tokenizer)
+    return Encoded(prompt.ids, labels, cut)
+
+
+def constant_length(data: Data) -> int:
+    """Tokens of the longest training example: both limits and </s>."""
+    return data.max_source_length + data.max_target_length + 1
+
+
+def least_lengths(tokenizer: Any, data: Data) -> tuple[int, int]:
+    """[gMASK], sop and a token of text; under "default" the marks of a round are never cut."""
+    if data.protocol == "official":
+        return 3, 3
+    return len(tokenizer.encode((data.source_prefix or "") + tokenizer.build_prompt(""))) + 1, 3
+
+
+def _prompt(row: Row, tokenizer: Any, data: Data) -> Prompt:
+    def text_of(history: History) -> str:
+        return (data.source_prefix or "") + tokenizer.build_prompt(row.prompt, list(history))
+
+    def ids_of(history: History) -> list[int]:
+        return tokenizer.encode(text_of(history))
+
+    def after_question(history: History) -> int:
+        text = text_of(history)
+        return len(tokenizer.encode(text)) - len(tokenizer.encode(text[: text.rindex("\n\n")]))
+
+    room = data.max_source_length
+    if data.protocol == "official":
+        return keep_left(ids_of(row.history), room, lambda: after_question(row.history))
+    return keep_newest(ids_of, after_question, row.history, room)
+
+
+def _without_pads(labels: list[int], tokenizer: Any) -> list[int]:
+    return [UNTRAINED if label == tokenizer.pad_token_id else label for label in labels]

@@ -1,0 +1,106 @@
+"""ChatGLM3-6B: rows as the authors' ``finetune_demo/finetune_hf.py`` encodes conversations.
+
+    [gMASK] sop <|user|> \\n question <|assistant|> \\n answer </s>
+      -100 .. ..    ..    ..   ..         -100      \\n answer </s>    labels: 3 + len(answer)
+
+Which official code is meant: the ``main.py`` of ChatGLM2 asks the tokenizer for ``build_prompt``,
+which ChatGLM3's does not have, so on ChatGLM3 it only ever ran with the tokenizer changed by hand,
+in a format that this model's chat does not use. ``finetune_hf.py`` reads conversations; a row is
+read here as the conversation of its history, its prompt and its response. It trains every turn of
+the assistant; here, as in the other families, what stands in the history is context and carries no
+loss. ``max_source_length`` is its ``max_input_length``, ``max_target_length`` its
+``max_output_length``.
+
+In training only the sum of both limits and one counts; in evaluation the prompt may have
+``max_source_length`` tokens with the closing <|assistant|>, the reference ``max_eval_target_length``.
+
+What ``data.protocol`` "default" does otherwise than "official", and why:
+
+| case                          | official                         | default                         |
+|-------------------------------|----------------------------------|---------------------------------|
+| training, too long            | left end kept: the end of the    | the answer keeps its limit;     |
+|                               | answer is lost, or with a long   | the oldest rounds go, then the  |
+|                               | prompt all of it, so that nothing| end of the question;            |
+|                               | is trained                       | <|assistant|> stays             |
+| evaluation, prompt too long   | the row is left out without a    | the same cut as in training     |
+|                               | word                             |                                 |
+| answer too long               | left end kept, </s> lost         | the same; it is counted         |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..params.data import Data
+from .encoded import UNTRAINED, Cut, Encoded, Prompt, keep_left, keep_newest
+from .rows import History, Row
+
+PADS_TO_CONSTANT_LENGTH = False
+
+
+def encode_training(row: Row, tokenizer: Any, data: Data) -> Encoded:
+    """The conversation and </s>; labels on the answer, from the token after <|assistant|> on."""
+    prompt = _ids(row, tokenizer, data, row.history)
+    answer = _answer(row, tokenizer)
+    limit = constant_length(data)
+    kept = answer
+    if data.protocol == "official":
+        fitted = keep_left(prompt, limit, lambda: 1)
+        kept = answer[: limit - len(fitted.ids)]
+    else:
+        kept = answer[: max(data.max_target_length + 1, limit - len(prompt))]
+        fitted = _newest(row, tokenizer, data, limit - len(kept))
+    cut = Cut(fitted.lost, len(answer) - len(kept), fitted.question_lost)
+    return Encoded([*fitted.ids, *kept], [UNTRAINED] * len(fitted.ids) + kept, cut)
+
+
+def encode_prompt(row: Row, tokenizer: Any, data: Data) -> Encoded | None:
+    """The conversation up to <|assistant|>; as labels what should follow.
+
+    None where the official code leaves the row out.
+    """
+    target = data.max_eval_target_length or data.max_target_length
+    answer = _answer(row, tokenizer)
+    labels = answer[:target]
+    if data.protocol == "official":
+        prompt = Prompt(_ids(row, tokenizer, data, row.history))
+        if len(prompt.ids) > data.max_source_length:
+            return None
+    else:
+        prompt = _newest(row, tokenizer, data, data.max_source_length)
+    cut = Cut(prompt.lost, len(answer) - len(labels), prompt.question_lost)
+    return Encoded(prompt.ids, labels, cut)
+
+
+def constant_length(data: Data) -> int:
+    """Tokens of the longest training example: both limits and one."""
+    return data.max_source_length + data.max_target_length + 1
+
+
+def least_lengths(tokenizer: Any, data: Data) -> tuple[int, int]:
+    """The marks of a round and a token of text; of an answer the new line that opens it, too."""
+    empty = Row(0, "", "")
+    opening = len(tokenizer.build_single_message("assistant", "", "")) - 1
+    return len(_ids(empty, tokenizer, data, ())) + 1, opening + 1
+
+
+def _ids(row: Row, tokenizer: Any, data: Data, history: History) -> list[int]:
+    ids = tokenizer.get_prefix_tokens()
+    for number, (question, answer) in enumerate((*history, (row.prompt, None))):
+        prefix = (data.source_prefix or "") if number == 0 else ""
+        ids = ids + tokenizer.build_single_message("user", "", prefix + question)
+        if answer is not None:
+            ids = ids + tokenizer.build_single_message("assistant", "", answer)
+    return [*ids, tokenizer.get_command("<|assistant|>")]
+
+
+def _answer(row: Row, tokenizer: Any) -> list[int]:
+    _, *ids = tokenizer.build_single_message("assistant", "", row.response)
+    return [*ids, tokenizer.eos_token_id]
+
+
+def _newest(row: Row, tokenizer: Any, data: Data, room: int) -> Prompt:
+    def ids_of(history: History) -> list[int]:
+        return _ids(row, tokenizer, data, history)
+
+    return keep_newest(ids_of, lambda history: 1, row.history, room)

@@ -1,0 +1,112 @@
+"""What a family makes of a row: token ids, labels, and what the length limits took away."""
+
+from __future__ import annotations
+
+import importlib
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from ..params.data import Data
+from .rows import History, Row
+
+UNTRAINED = -100
+"""Label of a token without a loss (``ignore_index`` of torch's cross entropy)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Tokens that a row lost to the length limits."""
+
+    prompt: int = 0
+    answer: int = 0
+    question: bool = False
+    """Whether the end of the newest question is among them."""
+
+    def __bool__(self) -> bool:
+        return bool(self.prompt or self.answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One example, not padded."""
+
+    input_ids: list[int]
+    labels: list[int]
+    """Training: one per input id, UNTRAINED where there is no loss. Evaluation: the reference."""
+    cut: Cut = Cut()
+
+
+class Family(Protocol):
+    """What the module of a family offers."""
+
+    PADS_TO_CONSTANT_LENGTH: bool
+    """Whether the official code pads every training example to ``constant_length``."""
+
+    def encode_training(self, row: Row, tokenizer: Any, data: Data) -> Encoded:
+        """Prompt and answer, with labels on what is trained."""
+        ...
+
+    def encode_prompt(self, row: Row, tokenizer: Any, data: Data) -> Encoded | None:
+        """The prompt to generate from, and the reference; None where the official code has none."""
+        ...
+
+    def constant_length(self, data: Data) -> int:
+        """Tokens of the longest training example that the limits allow."""
+        ...
+
+    def least_lengths(self, tokenizer: Any, data: Data) -> tuple[int, int]:
+        """The smallest source and target limit that leave room for a token of text."""
+        ...
+
+
+def family_of(tokenizer: Any) -> Family:
+    """The module of this folder that is named like the tokenizer's family."""
+    return cast(Family, importlib.import_module(f"{__package__}.{tokenizer.family}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The ids of a prompt within its limit."""
+
+    ids: list[int]
+    lost: int = 0
+    question_lost: bool = False
+
+
+def keep_left(ids: list[int], room: int, after_question: Callable[[], int]) -> Prompt:
+    """The first ``room`` ids, as the official code cuts: what goes is the newest question.
+
+    ``after_question()`` is the number of ids that follow the question (the cue to answer).
+    """
+    lost = len(ids) - room
+    if lost <= 0:
+        return Prompt(ids)
+    return Prompt(ids[:room], lost, question_lost=lost > after_question())
+
+
+def keep_newest(
+    ids_of: Callable[[History], list[int]],
+    after_question: Callable[[History], int],
+    history: History,
+    room: int,
+) -> Prompt:
+    """As many of the newest rounds as fit; the question whole, where it fits alone.
+
+    A question that is too long by itself loses its end, and the cue to answer stays.
+    ``ids_of(history)`` is the whole prompt after these rounds.
+    """
+    whole = ids_of(history)
+    if len(whole) <= room:
+        return Prompt(whole)
+    rounds = len(history)
+    kept = bisect_left(
+        range(1, rounds + 1), True, key=lambda count: len(ids_of(history[rounds - count :])) > room
+    )
+    history = history[rounds - kept :]
+    ids = ids_of(history)
+    if len(ids) <= room:
+        return Prompt(ids, len(whole) - len(ids))
+    cue = after_question(history)
+    return Prompt(ids[: room - cue] + ids[len(ids) - cue :], len(whole) - room, question_lost=True)

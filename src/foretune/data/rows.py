@@ -1,0 +1,233 @@
+"""Rows: a prompt, a response and the rounds before them, each with the line it stands on.
+
+Everything that is wrong with a file is found in one pass and raised together. Knows no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NoReturn
+
+from ..errors import Problem, UserError
+from ..params.data import Data
+from ..text import counted, nearest, place, sentence_list
+
+History = tuple[tuple[str, str], ...]
+"""Rounds before the newest question, the oldest first: ((question, answer), ...)."""
+
+Record = tuple[int, Any]
+"""Line in the file, and what was read there."""
+
+SHOWN = 20
+"""Problems that are told one by one; of the others the number is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One example as the user wrote it."""
+
+    line: int
+    prompt: str
+    response: str
+    history: History = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """The usable rows of a file, and how many others there were."""
+
+    file: str
+    rows: list[Row]
+    """Rows with a prompt and a response, in the order of the file."""
+    read: int
+    """Rows read, up to the limit: the usable, the empty and the bad ones."""
+    empty: int
+    """Rows without a prompt or without a response. The official code drops them without a word."""
+    bad: int
+    """Rows that cannot be used and were skipped because ``data.bad_rows`` says so."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+
+def rows_of(
+    file: str, records: Iterable[Record | Problem], data: Data, *, limit: int | None = None
+) -> Rows:
+    """The rows that ``records`` hold under the columns of ``data``; at most ``limit`` are read.
+
+    Raises:
+        UserError: with every row that cannot be used, unless ``data.bad_rows`` is "skip"; with
+            what ended the reading (broken JSON has no next row); when no usable row is left.
+    """
+    columns = _Columns(file, data)
+    rows: list[Row] = []
+    problems: list[Problem] = []
+    bad = empty = 0
+    try:
+        for record in islice(records, limit):
+            row, found = (None, [record]) if isinstance(record, Problem) else columns.row(*record)
+            if row is None:
+                bad += 1
+                problems += found
+            elif row.prompt and row.response:
+                rows.append(row)
+            else:
+                empty += 1
+    except UserError as broken_off:
+        _raise(file, bad, [*problems, *broken_off.problems])
+    read = bad + empty + len(rows)
+    if absent := columns.absent_from_all(read):
+        raise UserError(absent)
+    if bad and (data.bad_rows == "refuse" or bad == read):
+        _raise(file, bad, problems)
+    if not rows:
+        raise UserError(_nothing_left(file, read, data))
+    return Rows(file=file, rows=rows, read=read, empty=empty, bad=bad)
+
+
+class _Columns:
+    """Takes the columns that a run names out of records, and remembers which were missing."""
+
+    def __init__(self, file: str, data: Data) -> None:
+        self.file = file
+        self.prompt, self.response = data.prompt_column, data.response_column
+        self.history = data.history_column
+        self.missing: Counter[str | None] = Counter()
+        self.there: list[str] = []
+        self.first_line = 1
+
+    def row(self, line: int, record: Any) -> tuple[Row | None, list[Problem]]:
+        """The row of a record, or None and what is wrong with it."""
+        if not isinstance(record, dict):
+            return None, [self._problem(line, *_no_object(record))]
+        if not self.there:
+            self.there, self.first_line = list(record), line
+        problems: list[Problem] = []
+        prompt = self._text(line, record, self.prompt, problems)
+        response = self._text(line, record, self.response, problems)
+        history: History = ()
+        if self.history is not None:
+            if self.history not in record:
+                self.missing[self.history] += 1
+            elif rounds := record[self.history]:
+                history = self._rounds(line, rounds, problems)
+        return (None, problems) if problems else (Row(line, prompt, response, history), problems)
+
+    def absent_from_all(self, read: int) -> list[Problem]:
+        """A column that no row has is one problem, not one for each row."""
+        wanted = {"data.prompt_column": self.prompt, "data.response_column": self.response}
+        if self.history is not None:
+            wanted["data.history_column"] = self.history
+        return [
+            self._absent(self.first_line, path, column)
+            for path, column in wanted.items()
+            if read and (column is None or self.missing[column] == read)
+        ]
+
+    def _text(
+        self, line: int, record: dict[str, Any], column: str | None, problems: list[Problem]
+    ) -> str:
+        if column is None or column not in record:
+            self.missing[column] += 1
+            path = "data.prompt_column" if column == self.prompt else "data.response_column"
+            problems.append(self._absent(line, path, column, list(record)))
+            return ""
+        value = record[column]
+        if value is None:
+            return ""
+        if wrong := _wrong_text(value):
+            problems.append(self._problem(line, f"{column} {wrong[0]}", *wrong[1:]))
+            return ""
+        return value
+
+    def _rounds(self, line: int, rounds: Any, problems: list[Problem]) -> History:
+        if isinstance(rounds, str):  # a csv cell
+            try:
+                rounds = json.loads(rounds)
+            except ValueError:
+                pass  # stays text, which is no list
+        pairs = rounds if isinstance(rounds, list) else [rounds]
+        for pair in pairs:
+            if not (
+                isinstance(pair, list | tuple)
+                and len(pair) == 2
+                and not any(map(_wrong_text, pair))
+            ):
+                what = f"{self.history} holds {_short(pair)}"
+                why = "history is the list of the rounds before this question"
+                fix = 'write it as [["question", "answer"], ...], the oldest round first'
+                problems.append(self._problem(line, what, why, fix))
+                return ()
+        return tuple((question, answer) for question, answer in pairs)
+
+    def _problem(self, line: int, what: str, why: str, fix: str) -> Problem:
+        return Problem(what, place(self.file, line), why, fix)
+
+    def _absent(
+        self, line: int, path: str, column: str | None, there: list[str] | None = None
+    ) -> Problem:
+        there = self.there if there is None else there
+        like = column and nearest(column, there)
+        return Problem(
+            what=f"there is no column {column!r}" if column else f"{path} is not given",
+            where=place(self.file, line),
+            why=f"{path} names what is read; the columns here: {sentence_list(there) or 'none'}",
+            fix=f"set {path} to {like!r}" if like else f"set {path} to one of the columns",
+        )
+
+
+def _wrong_text(value: Any) -> tuple[str, str, str] | None:
+    """What is wrong with a value that must be text: what, why and fix; None for good text."""
+    if not isinstance(value, str):
+        why = "prompts and responses are text; nothing is guessed from other types"
+        return f"is {_kind(value)}: {_short(value)}", why, "write it as text, in quotes"
+    if value.isascii():
+        return None
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        half = f"{ord(value[error.start]):04x}"
+        why = "it is one half of a pair, as a cut emoji leaves behind, and stands for no character"
+        return f"holds the lone surrogate \\u{half}", why, "remove it or write the whole character"
+    return None
+
+
+def _no_object(value: Any) -> tuple[str, str, str]:
+    why = "a row is an object whose keys are the columns"
+    return f"this row is {_kind(value)}: {_short(value)}", why, 'write {"column": "text", ...}'
+
+
+def _kind(value: Any) -> str:
+    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list"}
+    return "null" if value is None else names.get(type(value), "an object")
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _raise(file: str, bad: int, problems: list[Problem]) -> NoReturn:
+    shown, more = problems[:SHOWN], len(problems) - SHOWN
+    if more > 0:
+        what = f"{counted(more, 'more problem')} of this kind"
+        why = f"{counted(bad, 'row')} of this file cannot be used"
+        shown.append(Problem(what, file, why, "mend them, or set data.bad_rows to 'skip'"))
+    raise UserError(shown)
+
+
+def _nothing_left(file: str, read: int, data: Data) -> Problem:
+    columns = f"{data.prompt_column!r} and {data.response_column!r}"
+    return Problem(
+        what=f"{counted(read, 'row')} read, and none can be used" if read else "there are no rows",
+        where=file,
+        why="a row needs a prompt and a response that are not empty",
+        fix=f"fill the columns {columns}, or name others" if read else "give a file that has rows",
+    )

@@ -1,0 +1,90 @@
+"""Batched generation over a prepared set, and the file of predictions that the authors' scripts write."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerBase, set_seed
+
+from ..data.collate import PromptCollator
+from ..params.generate import Generate
+
+PREDICTIONS = "generated_predictions.txt"
+
+
+def sampling(generate: Generate) -> dict[str, Any]:
+    """The settings of a run as arguments of ``model.generate``."""
+    chosen: dict[str, Any] = {
+        "max_length": generate.max_length,
+        "num_beams": generate.num_beams,
+        "do_sample": generate.do_sample,
+    }
+    if generate.do_sample:
+        chosen |= {"top_p": generate.top_p, "temperature": generate.temperature}
+        if generate.top_k is not None:
+            chosen["top_k"] = generate.top_k
+    return chosen
+
+
+@torch.inference_mode()
+def predict(
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[dict[str, Any]],
+    *,
+    generate: Generate,
+    batch: int,
+    seed: int,
+    description: str = "generating",
+) -> list[str]:
+    """The answer to every prompt, in order, the prompt cut off and special tokens left out.
+
+    Each process takes its share of the prompts and all of them get all answers. Sampling is seeded, so the same prompts,
+    batch and number of processes give the same answers.
+    """
+    state, collate = PartialState(), PromptCollator(tokenizer)
+    set_seed(seed)
+    model.eval()
+    answers: list[str] = []
+    with state.split_between_processes(list(range(len(prompts)))) as share:
+        mine = cast(list[int], share)
+        bar = tqdm(total=len(mine), desc=description, unit="row", disable=not state.is_main_process)
+        for start in range(0, len(mine), batch):
+            rows = [prompts[index] for index in mine[start : start + batch]]
+            inputs = {
+                name: tensor.to(model.device)
+                for name, tensor in collate(rows).items()
+                if name != "labels"
+            }
+            tokens_BL = model.generate(**inputs, **sampling(generate))
+            prompt_length = inputs["input_ids"].shape[1]
+            answers += [
+                cast(str, tokenizer.decode(tokens_L, skip_special_tokens=True)).strip()
+                for tokens_L in tokens_BL[:, prompt_length:].tolist()
+            ]
+            bar.update(len(rows))
+        bar.close()
+    return gather_object(answers) if state.num_processes > 1 else answers
+
+
+def write_predictions(
+    folder: Path, labels: Sequence[str], predictions: Sequence[str]
+) -> Path:
+    """One JSON object a line, keys and order as the authors' scripts write them; written aside, then renamed."""
+    lines = [
+        json.dumps({"labels": label, "predict": prediction}, ensure_ascii=False) + "\n"
+        for label, prediction in zip(labels, predictions, strict=True)
+    ]
+    place = folder / PREDICTIONS
+    aside = place.with_suffix(".unfinished")
+    aside.write_text("".join(lines), encoding="utf-8")
+    os.replace(aside, place)
+    return place

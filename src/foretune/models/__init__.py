@@ -1,0 +1,1 @@
+"""The model families: one file each, to be read from top to bottom."""

@@ -1,0 +1,82 @@
+"""transformers' config classes, made from the declarations in params/arch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import ModuleType
+from typing import Any, ClassVar
+
+from transformers import PreTrainedConfig
+
+from ..params.arch import Architecture, Shape, family_of, read_architecture
+
+KEPT_BY_TRANSFORMERS = (
+    "model_type", "architectures", "auto_map", "name_or_path", "torch_dtype", "transformers_version",
+)  # fmt: skip
+
+
+class PublishedConfig(PreTrainedConfig):
+    """A config whose keys are those of the published config.json; keys of others are kept as they
+    are.
+    """
+
+    architecture: ClassVar[type[Architecture]]
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
+
+    @property
+    def shape(self) -> Shape:
+        """The sizes of the model. Raises UserError where a value cannot be."""
+        declared, _ = read_architecture(self.to_dict())
+        assert declared is not None, "to_dict writes the keys that a family is known by"
+        return declared.shape
+
+    @classmethod
+    def from_dict(cls, config_dict: Mapping[str, Any], **kwargs: Any) -> Any:
+        """The config of the family that the keys belong to: several families share one model_type."""
+        family = family_of(config_dict)
+        if family is None or family is cls.architecture:
+            return super().from_dict(dict(config_dict), **kwargs)
+        return published_config(family).from_dict(config_dict, **kwargs)
+
+    def to_diff_dict(self) -> dict[str, Any]:
+        """What is saved; the dtype under the key that every version of transformers reads."""
+        output = super().to_diff_dict()
+        if (dtype := output.pop("dtype", None)) is not None:
+            output["torch_dtype"] = dtype
+        return output
+
+
+def family_module(family: type[Architecture]) -> ModuleType:
+    """The file of this package with the family's model: it has the name of the file in params/arch."""
+    return import_module(f"{__package__}.{family.__module__.rpartition('.')[2]}")
+
+
+def published_config(family: type[Architecture]) -> type[PublishedConfig]:
+    """The config class of a family."""
+    return next(
+        found
+        for found in vars(family_module(family)).values()
+        if getattr(found, "architecture", None) is family
+    )
+
+
+def config_of(architecture: type[Architecture]) -> type[PublishedConfig]:
+    """The base of a config class: the declared keys with the same annotations and defaults."""
+    fields = {
+        name: field
+        for name, field in architecture.model_fields.items()
+        if name not in KEPT_BY_TRANSFORMERS
+    }
+    return type(
+        f"{architecture.__name__}Keys",
+        (PublishedConfig,),
+        {
+            "__module__": __name__,
+            "__doc__": architecture.__doc__,
+            "__annotations__": {name: field.annotation for name, field in fields.items()},
+            "architecture": architecture,
+            "model_type": architecture.model_fields["model_type"].default,
+            **{name: field.default for name, field in fields.items()},
+        },
+    )

@@ -1,0 +1,112 @@
+"""What every config.json of transformers may hold, whatever the model."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+from ..declare import Section, param
+from .shape import Shape
+
+
+class Architecture(Section, abc.ABC):
+    """A model family as its config.json declares it, key by key.
+
+    以 config.json 的键声明的模型族。
+    """
+
+    model_config = ConfigDict(strict=True)
+
+    model_type: str = param("")
+    """The family; it decides which model class reads the weights.
+
+    模型族名称，决定由哪个模型类读取权重。
+    """
+
+    architectures: list[str] | None = param(None)
+    """Class that the weights were saved from. Only tools that pick a class by it read it.
+
+    保存权重时所用的类名，只有按它选择模型类的工具才会读取。
+    """
+
+    auto_map: dict[str, Any] | None = param(None)
+    """Python files of the folder that hold the model's own code. They run only where
+    trust_remote_code is given; foretune never runs them.
+
+    文件夹中存放模型自带代码的 Python 文件。只有给出 trust_remote_code 时才会被执行；foretune 从不执
+    行它们。
+    """
+
+    name_or_path: Annotated[str, Field(alias="_name_or_path")] = param("")
+    """Where the model was loaded from by whoever saved it. No effect.
+
+    保存者当时加载模型的位置，没有作用。
+    """
+
+    torch_dtype: str | None = param(None, matters=2)
+    """Number type in which the weights were saved. What is computed in is decided where the model
+    is loaded: transformers 5 follows this value unless told otherwise, older versions loaded
+    float32.
+
+    权重保存时的数据类型。实际使用的类型在加载时决定：transformers 5 默认沿用它，更早的版本会加载
+    为 float32。
+    """
+
+    transformers_version: str | None = param(None)
+    """Version of transformers that wrote the file. Not a requirement.
+
+    写出该文件的 transformers 版本，并非版本要求。
+    """
+
+    use_cache: bool = param(True)
+    """Keep keys and values of past tokens while generating. Training with gradient checkpointing
+    has no use for them.
+
+    生成时保留已有词元的键和值。使用梯度检查点训练时用不到。
+    """
+
+    tie_word_embeddings: bool = param(True, matters=2, source="transformers 4 PretrainedConfig")
+    """The output layer is the embedding itself: one tensor, counted and trained once. A family
+    whose code has no tie ignores the key.
+
+    输出层就是词嵌入本身：同一个张量，只计数、只训练一次。代码中没有绑定的模型族会忽略该键。
+    """
+
+    bos_token_id: int | None = param(None, at_least=0)
+    """Token id that opens a text.
+
+    表示文本开始的词元 id。
+    """
+
+    eos_token_id: int | list[int] | None = param(None)
+    """Token id, or ids, at which generation stops.
+
+    生成到该词元 id（或其中任意一个）时停止。
+    """
+
+    pad_token_id: int | None = param(None, at_least=0)
+    """Token id that fills the finished rows of a batch while generating. What fills a training
+    batch, and what the labels ignore, is decided by the tokenizer and the training script, not by
+    this key.
+
+    批量生成时填充已结束行的词元 id。训练批次用什么填充、标签忽略什么，由分词器和训练脚本决定，而不
+    是由该键决定。
+    """
+
+    @classmethod
+    @abc.abstractmethod
+    def matches(cls, config: Mapping[str, Any]) -> bool:
+        """True where a config.json with these keys is of this family."""
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> Shape:
+        """The sizes of the model and every parameter it has."""
+
+    @classmethod
+    def keys(cls) -> dict[str, str]:
+        """The keys of config.json that this family knows, each with the name of its field."""
+        return {field.alias or name: name for name, field in cls.model_fields.items()}

@@ -1,0 +1,168 @@
+"""What the model learns from: files, columns, lengths."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from .declare import Section, param
+
+
+class Data(Section):
+    """What the model learns from: files, columns and the limits on their length.
+
+    模型学习的数据：文件、列，以及长度上限。
+    """
+
+    train: str | None = param(None, matters=3)
+    """File of training rows: JSON objects, one per line or in one list, or CSV.
+
+    训练数据文件：JSON 对象（每行一个，或整体为一个列表），也可以是 CSV。
+    """
+
+    validation: str | None = param(None, matters=2)
+    """File of the rows that evaluation uses. Naming it evaluates nothing; that must be asked for.
+
+    评估所用数据的文件。仅仅写上它并不会触发评估，评估需要另外打开。
+    """
+
+    test: str | None = param(None, matters=2)
+    """File of the rows that prediction answers and scores.
+
+    预测所用数据的文件：模型逐行作答并计算指标。
+    """
+
+    dataset: str | None = param(None)
+    """Name of a hub dataset to take the rows from instead of files.
+
+    不用文件而从 hub 取数据时，数据集的名称。
+    """
+
+    dataset_part: str | None = param(None)
+    """Which configuration of the hub dataset, where it has several.
+
+    hub 数据集有多个配置时，取其中哪一个。
+    """
+
+    prompt_column: str | None = param(None, matters=2)
+    """Column with the question. A row in which it is empty is not trained on.
+
+    问题所在的列。该列为空的行不参与训练。
+    """
+
+    response_column: str | None = param(None, matters=2)
+    """Column with the answer; only its tokens carry a loss. A row in which it is empty is not
+    trained on.
+
+    回答所在的列，只有回答的词元计算损失。该列为空的行不参与训练。
+    """
+
+    history_column: str | None = param(None)
+    """Column with the earlier turns, a list of [question, answer] pairs. They become part of the
+    prompt, so nothing in them is trained on.
+
+    历史对话所在的列，内容为若干 [问, 答] 对。它们拼入提示词，因此不参与损失计算。
+    """
+
+    source_prefix: str = param("")
+    """Text in front of every prompt, before the round marks of a dialogue; its tokens count as
+    prompt.
+
+    加在每条提示词最前面的文字，位于对话轮次标记之前；它的词元计入提示词长度。
+    """
+
+    max_source_length: int = param(1024, at_least=1, matters=3, unit="tokens")
+    """Most tokens of a prompt, its history and special tokens included. The authors' code cuts what
+    is over at the end, so in a long dialogue the newest question is lost first.
+
+    提示词的最大词元数，历史对话和特殊词元都算在内。官方代码从末尾截断超出的部分，因此长对话最先丢失
+    的是最新的问题。
+    """
+
+    max_target_length: int = param(128, at_least=1, matters=3, unit="tokens")
+    """Most tokens of an answer; the rest is not learnt. In the authors' code a cut answer still
+    gets its end token, so the model learns to stop there. ChatGLM-6B counts its two closing special
+    tokens in it, ChatGLM2-6B adds the end token on top.
+
+    回答的最大词元数；超出部分学不到。官方代码在截断的回答后面仍加结束词元，模型因此学会在那里停
+    下。ChatGLM-6B 的起止特殊词元算在其中，ChatGLM2-6B 的结束词元另加在后面。
+    """
+
+    max_eval_target_length: int | None = param(
+        None, at_least=1, unit="tokens", when_unset="data.max_target_length"
+    )
+    """Most tokens of a reference answer in evaluation and prediction. What is cut from a reference
+    is not scored either.
+
+    评估与预测时参考答案的最大词元数。参考答案被截掉的部分也不参与评分。
+    """
+
+    max_train_rows: int | None = param(None, at_least=1, unit="rows", when_unset="all rows")
+    """Train on the first so many rows of the file only, for a trial run.
+
+    只用文件开头的这么多行来训练，便于试跑。
+    """
+
+    max_eval_rows: int | None = param(None, at_least=1, unit="rows", when_unset="all rows")
+    """Evaluate on the first so many rows only; generating answers for all of them can take longer
+    than training.
+
+    只评估开头的这么多行；若要生成回答，全部跑完可能比训练还久。
+    """
+
+    max_predict_rows: int | None = param(None, at_least=1, unit="rows", when_unset="all rows")
+    """Predict on the first so many rows only.
+
+    只对开头的这么多行做预测。
+    """
+
+    pad_to_max_length: bool = param(False, matters=2)
+    """Pad every training example to both limits together instead of to the longest of its batch.
+    What is learnt stays the same; time and activation memory go to padding. The authors' scripts
+    always pad so and never read this flag.
+
+    把每个训练样本都填充到两个上限之和，而不是只填充到同批最长的样本。学到的内容不变，时间和激活显存
+    却花在填充上。官方脚本总是这样填充，并不读取这个参数。
+    """
+
+    ignore_pad_in_loss: bool = param(True, matters=2)
+    """Leave padding out of the loss. Otherwise the model is trained to write padding, and in the
+    ChatGLM2-6B script every position of the prompt is trained to be padding too.
+
+    填充位置不计入损失。否则模型会去学习输出填充词元；在 ChatGLM2-6B 的脚本里，连提示词的每个位置也
+    会被训练成填充词元。
+    """
+
+    protocol: Literal["default", "official"] = param("default", matters=2)
+    """How rows become tokens and labels: token for token as the authors' main.py does it, to repeat
+    its results, or the same with those places mended where it damages rows.
+
+    数据行如何变成词元与标签：要么逐词元照官方 main.py 处理，以便复现它的结果；要么只改掉其中会损坏
+    数据的地方。
+    """
+
+    overlong: Literal["cut", "drop", "refuse"] = param("cut", matters=2)
+    """What happens to a row longer than its limits: it is cut, it is left out, or the run does not
+    start and names the rows. An answer that is cut can teach the model to stop in the middle.
+
+    超过长度上限的行如何处理：截断、整行舍去，或者拒绝开始并列出这些行。被截断的回答可能教会模型话说
+    到一半就停。
+    """
+
+    bad_rows: Literal["refuse", "skip"] = param("refuse")
+    """What happens to rows that cannot be read or lack a column: the run does not start and names
+    the lines, or they are left out and counted.
+
+    无法解析或缺少列的行如何处理：拒绝开始并指出行号，或者跳过并计数。
+    """
+
+    workers: int | None = param(None, at_least=1, unit="processes", when_unset="no extra process")
+    """Processes that turn rows into tokens before training. The result does not depend on it.
+
+    训练前把文本转成词元所用的进程数，不影响结果。
+    """
+
+    overwrite_cache: bool = param(False)
+    """Prepare the rows anew instead of taking an earlier result from the cache.
+
+    重新处理数据，而不使用缓存中以前的结果。
+    """

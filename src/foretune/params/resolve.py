@@ -1,0 +1,131 @@
+"""From a written run to a resolved one: the values that nobody wrote, each with the reason for it.
+
+Pure: the same run, sizes and device give the same result, and nothing is read from anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from ..errors import Problem, UserError
+from .arch.shape import Shape
+from .run import Run
+from .setting import Setting, derived
+
+Device = Literal["cpu", "cuda"]
+Rule = Callable[[Run, Shape | None, Device], Iterator[Setting]]
+
+
+def resolve(
+    run: Run, shape: Shape | None = None, *, device: Device = "cpu", complete: bool = True
+) -> Run:
+    """The run with every value that follows from others filled in. Resolving twice changes nothing.
+
+    Raises:
+        UserError: where ``complete`` is asked for, with everything that the run lacks to be run.
+    """
+    for rule in RULES:
+        run = run.add(rule(run, shape, device))
+    problems = list(missing(run)) if complete else []
+    if problems:
+        raise UserError(problems)
+    return run
+
+
+def _taken(path: str, value: object, reason: str) -> Setting:
+    return Setting(path, value, derived(reason))
+
+
+def _method(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:
+    if run.method.name is None:
+        if run.method.prefix.length is not None:
+            yield _taken("method.name", "ptuning", "method.prefix.length is written")
+        else:
+            yield _taken("method.name", "full", "no pre_seq_len and no LoRA is written")
+
+
+def _model(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:
+    if run.model.tokenizer is None and run.model.path is not None:
+        yield _taken("model.tokenizer", run.model.path, "model.path")
+    if run.model.config is None and run.model.path is not None:
+        yield _taken("model.config", run.model.path, "model.path")
+
+
+def _lora_targets(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:
+    if run.method.name == "lora" and run.method.lora.targets is None and shape is not None:
+        targets = list(shape.default_lora_targets)
+        yield _taken("method.lora.targets", targets, "the linears this family is tuned on")
+
+
+def _lengths(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:
+    data = run.data
+    if data.max_eval_target_length is None:
+        length = data.max_target_length
+        yield _taken("data.max_eval_target_length", length, "data.max_target_length")
+    if run.generate.max_length is None:
+        total = data.max_source_length + data.max_target_length + 1
+        reason = "data.max_source_length + data.max_target_length + 1, as main.py of the authors does"
+        yield _taken("generate.max_length", total, reason)
+    if run.generate.num_beams is None:
+        yield _taken("generate.num_beams", 1, "no beam search is written")
+
+
+def _dtype(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:
+    """What the frozen weights are held in. The trained ones are float32 whatever this says."""
+    if run.precision.dtype != "auto":
+        return
+    if device == "cpu":
+        yield _taken("precision.dtype", "float32", "a CPU multiplies half precision far slower")
+    elif run.method.name == "full":
+        yield _taken("precision.dtype", "float32", "all weights train, and their updates are small")
+    elif run.precision.mixed == "bf16":
+        yield _taken("precision.dtype", "bfloat16", "precision.mixed is bf16")
+    else:
+        yield _taken("precision.dtype", "float16", "a frozen base, as main.py of the authors does")
+
+
+def _launch(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:
+    if run.launch.processes is None:
+        yield _taken("launch.processes", 1, "no launcher asks for more")
+
+
+RULES: tuple[Rule, ...] = (_method, _model, _lora_targets, _lengths, _dtype, _launch)
+
+
+def missing(run: Run) -> Iterator[Problem]:
+    """What a resolved run lacks, for what it is asked to do."""
+    if run.method.name == "ptuning" and run.method.prefix.length is None:
+        yield Problem(
+            what="method.name is 'ptuning' and no prefix length is given",
+            where=str(run.origin("method.name")),
+            why="P-Tuning v2 trains that many prefix positions in every layer; there is no default",
+            fix="write pre_seq_len, for example --pre_seq_len 128 (method.prefix.length)",
+        )
+    wanted = {
+        "model.path": ("--model_name_or_path", True),
+        "record.output": ("--output_dir", True),
+        "data.prompt_column": ("--prompt_column", True),
+        "data.response_column": ("--response_column", True),
+        "data.train": ("--train_file", run.launch.train),
+        "data.validation": ("--validation_file", run.launch.evaluate),
+        "data.test": ("--test_file", run.launch.predict),
+    }
+    if not (run.launch.train or run.launch.evaluate or run.launch.predict):
+        return
+    for path, (flag, needed) in wanted.items():
+        from_hub = path.startswith("data.") and run.data.dataset is not None
+        if needed and run.get(path) is None and not (from_hub and not path.endswith("column")):
+            yield Problem(
+                what=f"{path} is not given",
+                where=_asked_by(run, path),
+                why="the run cannot start without it",
+                fix=f"give {flag}, or --set {path}=...",
+            )
+
+
+def _asked_by(run: Run, path: str) -> str:
+    asks = {"data.train": "train", "data.validation": "evaluate", "data.test": "predict"}
+    verbs = [asks[path]] if path in asks else ["train", "evaluate", "predict"]
+    origins = [run.origin(f"launch.{verb}") for verb in verbs if getattr(run.launch, verb)]
+    return ", ".join(str(origin) for origin in origins)

@@ -1,0 +1,184 @@
+"""The typed run: what explain, check, plan and train consume.
+
+A run is made of settings, each of which knows where it was written. A written run and a resolved run are two values of
+this one type: resolving adds the settings that nobody wrote, with the reason for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, cast, get_args
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from ..errors import Problem, UserError
+from ..text import nearest
+from .batch import Batch
+from .data import Data
+from .declare import Section, param
+from .generate import Generate
+from .launch import Launch
+from .method import Method
+from .model import Model
+from .optim import Optim
+from .precision import Precision
+from .record import Record
+from .schedule import Schedule
+from .setting import COMMAND_LINE, DEFAULT, Note, Origin, Setting
+from .trainer import Trainer
+
+
+class Run(Section):
+    """One fine-tuning run, whole.
+
+    一次完整的微调。
+    """
+
+    model: Model = param(Model())
+    data: Data = param(Data())
+    method: Method = param(Method())
+    batch: Batch = param(Batch())
+    optim: Optim = param(Optim())
+    schedule: Schedule = param(Schedule())
+    precision: Precision = param(Precision())
+    generate: Generate = param(Generate())
+    record: Record = param(Record())
+    launch: Launch = param(Launch())
+    trainer: Trainer = param(Trainer())
+
+    settings: tuple[Setting, ...] = param(())
+    notes: tuple[Note, ...] = param(())
+
+    def get(self, path: str) -> Any:
+        """The value at a dotted path: ``run.get('batch.micro')``."""
+        value: Any = self
+        for name in path.split("."):
+            value = getattr(value, name)
+        return value
+
+    def origin(self, path: str) -> Origin:
+        """Where the value at ``path`` came from; the last one written counts."""
+        for setting in reversed(self.settings):
+            if setting.path == path:
+                return setting.origin
+        return DEFAULT
+
+    def written(self, path: str) -> bool:
+        """Whether a person wrote this value somewhere."""
+        return self.origin(path).written
+
+    def set(self, values: Mapping[str, object], origin: Origin | None = None) -> Run:
+        """A run with these values on top. Raises UserError naming every value that does not fit."""
+        settings = [
+            Setting(path, value, origin or Origin(COMMAND_LINE, None, path))
+            for path, value in values.items()
+        ]
+        return self.add(settings)
+
+    def add(self, settings: Iterable[Setting], notes: Iterable[Note] = ()) -> Run:
+        """A run with these settings after (so: stronger than) its own."""
+        return compose((*self.settings, *settings), (*self.notes, *notes))
+
+
+@cache
+def parameters() -> dict[str, FieldInfo]:
+    """Every parameter that can be set, by dotted path, in the order of their declarations."""
+    return {path: section.model_fields[path.rpartition(".")[2]] for path, section in _walk(Run, "")}
+
+
+@cache
+def section_of(path: str) -> type[BaseModel]:
+    """The class that declares the parameter at a dotted path."""
+    return dict(_walk(Run, ""))[path]
+
+
+def _walk(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[BaseModel]]]:
+    for name, field in section.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _walk(inner, f"{prefix}{name}.")
+        elif prefix:  # what stands on Run itself (settings, notes) is no parameter
+            yield f"{prefix}{name}", section
+
+
+@cache
+def _adapter(path: str) -> TypeAdapter[Any]:
+    """Checks one value against its parameter's type and range."""
+    field = parameters()[path]
+    return TypeAdapter(Annotated[cast(Any, field.annotation), *field.metadata])
+
+
+def compose(settings: Iterable[Setting], notes: Iterable[Note] = ()) -> Run:
+    """The run that these settings make; the last setting of a parameter counts.
+
+    Raises:
+        UserError: with every setting that names no parameter or does not fit its type or range.
+    """
+    settings = tuple(settings)
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for setting in settings:
+        if setting.path not in parameters():
+            problems.append(_unknown(setting))
+            continue
+        try:
+            _put(values, setting.path, _validated(setting))
+        except ValidationError as error:
+            problems.append(_misfit(setting, error))
+    if problems:
+        raise UserError(problems)
+    return Run.model_validate({**values, "settings": settings, "notes": tuple(notes)})
+
+
+def _validated(setting: Setting) -> Any:
+    """The value in its declared type. Text ('8') is read as what it means; a typed value must have the type already."""
+    value = setting.value
+    if isinstance(value, list):
+        value = tuple(cast(list[object], value))
+    return _adapter(setting.path).validate_python(value, strict=not setting.text)
+
+
+def _put(values: dict[str, Any], path: str, value: object) -> None:
+    *sections, name = path.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+    values[name] = value
+
+
+def _unknown(setting: Setting) -> Problem:
+    like = nearest(setting.path, parameters())
+    return Problem(
+        what=f"there is no parameter {setting.path!r}",
+        where=str(setting.origin),
+        why="a name that nothing reads would change nothing without saying so",
+        fix=f"write {like!r}" if like else "`foretune explain` lists every parameter",
+    )
+
+
+def _misfit(setting: Setting, error: ValidationError) -> Problem:
+    reason, field = error.errors()[0]["msg"], parameters()[setting.path]
+    default = "" if field.default is None else f" (default: {field.default!r})"
+    return Problem(
+        what=f"{setting.path} = {setting.value!r} cannot be used",
+        where=str(setting.origin),
+        why=f"{reason[:1].lower()}{reason[1:]}",
+        fix=f"give {expected(field)}{default}",
+    )
+
+
+BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+
+
+def expected(field: FieldInfo) -> str:
+    """What a parameter takes, in words: 'int, at least 1'."""
+    kind = field.annotation
+    name = kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
+    bounds = [
+        f"{words} {getattr(bound, limit):g}"
+        for bound in field.metadata
+        for limit, words in BOUNDS.items()
+        if hasattr(bound, limit)
+    ]
+    return ", ".join([name.replace("typing.", ""), *bounds])

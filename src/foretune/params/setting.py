@@ -1,0 +1,62 @@
+"""Where a value came from, and the values as they were written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..text import place
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The place where a value was written, in the writer's own spelling; or the reason why it has the value it has."""
+
+    file: str = ""
+    line: int | None = None
+    spelling: str = ""
+    """What stood there: '--max_steps', 'PRE_SEQ_LEN=128', 'batch.micro'."""
+    reason: str = ""
+    """For a value that nobody wrote: what it was taken from."""
+
+    @property
+    def written(self) -> bool:
+        return bool(self.file)
+
+    def __str__(self) -> str:
+        if not self.written:
+            return self.reason or "default"
+        where = place(self.file, self.line)
+        return f"{where} ({self.spelling})" if self.spelling else where
+
+
+COMMAND_LINE = "command line"
+DEFAULT = Origin(reason="default")
+
+
+def derived(reason: str) -> Origin:
+    """The origin of a value that was taken from another one."""
+    return Origin(reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value for one parameter, as a source wrote it."""
+
+    path: str
+    """Dotted path of the parameter: 'batch.micro'."""
+    value: object
+    origin: Origin
+    text: bool = False
+    """True where the source knows only text (a command-line flag): '8' then means 8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something the reader of a run should know: what was translated, mended, or has no effect, and why."""
+
+    what: str
+    where: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.where}): {self.why}"

@@ -1,0 +1,95 @@
+"""How many optimizer steps a run makes, by the trainer's own arithmetic.
+
+Read in transformers 4.30.2, 4.51.3, 4.52.4 and 5.23.0 (``Trainer._inner_training_loop``, later
+``set_initial_training_values``). Before 4.52 the micro batches left over at the end of an epoch, too few for a whole
+accumulation, made no step; since then they make one more.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .version import release
+
+COUNTS_THE_LAST_PARTIAL_ACCUMULATION = (4, 52)
+"""The first release in which an epoch's last partial accumulation is a step."""
+
+
+def batches_per_epoch(examples: int, micro: int, devices: int, drop_last: bool) -> int:
+    """Micro batches that one device sees in an epoch."""
+    if drop_last:
+        return examples // (micro * devices)
+    return math.ceil(examples / (micro * devices))
+
+
+def steps_per_epoch(batches: int, accumulation: int, transformers: str) -> int:
+    """Optimizer steps in an epoch of ``batches`` micro batches."""
+    if release(transformers) < COUNTS_THE_LAST_PARTIAL_ACCUMULATION:
+        return max(batches // accumulation, 1)
+    return max(math.ceil(batches / accumulation), 1)
+
+
+def warmup_steps(warmup: float, steps: int) -> int:
+    """Steps until the learning rate is whole; a value below 1 is a share of all steps."""
+    return int(warmup) if warmup >= 1 else math.ceil(steps * warmup)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """The steps of a run, exact for one version of transformers."""
+
+    transformers: str
+    examples: int
+    micro: int
+    devices: int
+    accumulation: int
+    batches_per_epoch: int
+    steps_per_epoch: int
+    epochs: int
+    """Passes over the data that are begun."""
+    steps: int
+    warmup: int
+
+    @property
+    def total_batch(self) -> int:
+        """Examples in one optimizer step, over all devices."""
+        return self.micro * self.accumulation * self.devices
+
+    @property
+    def passes(self) -> float:
+        """Passes over the data, the last one in part."""
+        return self.steps / self.steps_per_epoch
+
+
+def steps(
+    *,
+    examples: int,
+    micro: int,
+    accumulation: int,
+    devices: int,
+    epochs: float,
+    max_steps: int | None,
+    warmup: float,
+    drop_last: bool,
+    transformers: str,
+) -> Steps:
+    """The steps of a run over ``examples`` rows.
+
+    ``max_steps``, where it is given, decides and ``epochs`` does not count.
+    """
+    batches = batches_per_epoch(examples, micro, devices, drop_last)
+    per_epoch = steps_per_epoch(batches, accumulation, transformers)
+    total = max_steps if max_steps is not None else math.ceil(epochs * per_epoch)
+    return Steps(
+        transformers=transformers,
+        examples=examples,
+        micro=micro,
+        devices=devices,
+        accumulation=accumulation,
+        batches_per_epoch=batches,
+        steps_per_epoch=per_epoch,
+        epochs=math.ceil(total / per_epoch) if max_steps is not None else math.ceil(epochs),
+        steps=total,
+        warmup=warmup_steps(warmup, total),
+    )

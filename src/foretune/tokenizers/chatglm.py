@@ -1,0 +1,243 @@
+"""The tokenizer of ChatGLM-6B.
+
+A unigram SentencePiece vocabulary (``ice_text.model``) in which newlines, tabs and runs of blanks
+have pieces of their own. A prompt is closed by ``[gMASK] <sop>``, the answer follows and ends with
+``<eop>``; the model reads the prompt in both directions, which the square attention mask and the
+two rows of positions say.
+
+Follows tokenization_chatglm.py and modeling_chatglm.py of THUDM/chatglm-6b on transformers
+4.27 to 4.33, where the published code runs.
+
+L: length of a sequence in tokens.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from transformers import AddedToken, BatchEncoding
+from transformers.utils import to_py_obj
+
+from foretune.errors import refuse
+from foretune.tokenizers.published import ChatGLMTokenizer
+from foretune.tokenizers.vocabulary import read_vocabulary, tokens_of
+
+NEWLINE = "<n>"
+TAB = "<|tab|>"
+LONGEST_BLANK = 80
+
+BLANKS = re.compile(f" {{2,{LONGEST_BLANK}}}")
+BLANK_TOKENS = {f"<|blank_{n}|>": " " * n for n in range(2, LONGEST_BLANK + 1)}
+BLANK_TOKEN = re.compile("|".join(map(re.escape, BLANK_TOKENS)))
+
+FULL_WIDTH = str.maketrans(",!:;?", "，！：；？")
+PUNCTUATION_BY_CHINESE = re.compile("(?<=[\u4e00-\u9fff])[,!:;?]|[,!:;?](?=[\u4e00-\u9fff])")
+
+
+class ChatGLM1Tokenizer(ChatGLMTokenizer):
+    """Text to ids as ChatGLM-6B was trained on them; see the module for what is particular.
+
+    Ids below ``num_image_tokens`` are images, which no text gives: 0 in the published
+    tokenizer_config.json, 20000 in the first release, whose file does not name the number.
+    """
+
+    family = "chatglm"
+    vocab_files_names = {"vocab_file": "ice_text.model"}  # noqa: RUF012
+
+    def __init__(
+        self,
+        vocab_file: str,
+        *,
+        num_image_tokens: int = 20000,
+        do_lower_case: bool = False,
+        remove_space: bool = False,
+        bos_token: str = "<sop>",
+        eos_token: str = "<eop>",
+        unk_token: str = "<unk>",
+        pad_token: str = "<pad>",
+        mask_token: str = "[MASK]",
+        gmask_token: str = "[gMASK]",
+        end_token: str = "</s>",
+        **kwargs: Any,
+    ) -> None:
+        # transformers 5 takes the names it does not know out of tokenizer_config.json.
+        named = dict(kwargs.pop("model_specific_special_tokens", None) or {})
+        self.gmask_token = str(named.pop("gmask_token", gmask_token))
+        self.end_token = str(named.pop("end_token", end_token))
+        self.num_image_tokens = num_image_tokens
+        self.do_lower_case = do_lower_case
+        self.remove_space = remove_space
+        self.own_tokens = tuple(map(str, (bos_token, eos_token, unk_token, pad_token, mask_token)))
+        self.vocab_file = vocab_file
+        self.vocabulary = read_vocabulary(vocab_file, self.vocab_files_names["vocab_file"])
+        self.token_ids = self._number_tokens()
+        super().__init__(
+            num_image_tokens=num_image_tokens,
+            do_lower_case=do_lower_case,
+            remove_space=remove_space,
+            bos_token=bos_token,
+            eos_token=eos_token,
+            unk_token=unk_token,
+            pad_token=pad_token,
+            mask_token=mask_token,
+            model_specific_special_tokens=named,
+            added_tokens_decoder=self._own_added_tokens() | kwargs.pop("added_tokens_decoder", {}),
+            # Unset by the published code, and on by default in the transformers it ran on.
+            clean_up_tokenization_spaces=kwargs.pop("clean_up_tokenization_spaces", True),
+            **kwargs,
+        )
+
+    def _number_tokens(self) -> dict[str, int]:
+        """Every token and its id, images first; raises UserError for another's vocabulary."""
+        images = [f"<image_{i}>" for i in range(self.num_image_tokens)]
+        token_ids = {token: i for i, token in enumerate(images + tokens_of(self.vocabulary))}
+        needed = (*self.own_tokens, self.gmask_token, self.end_token, NEWLINE, TAB, *BLANK_TOKENS)
+        if missing := [token for token in needed if token not in token_ids]:
+            raise refuse(
+                what=f"ice_text.model lacks {len(missing)} of the tokens ChatGLM-6B needs, "
+                f"such as {missing[0]}",
+                where=self.vocab_file,
+                why="it is another model's vocabulary, or the one of ChatGLM-6B's first release, "
+                "to which code added these tokens at every start",
+                fix="take ice_text.model and tokenizer_config.json from the current revision of "
+                "THUDM/chatglm-6b",
+            )
+        return token_ids
+
+    def _own_added_tokens(self) -> dict[int, AddedToken]:
+        """The special tokens that are found in text; as published, they eat the space around."""
+        return {
+            self.token_ids[token]: AddedToken(
+                token, lstrip=True, rstrip=True, normalized=False, special=True
+            )
+            for token in self.own_tokens
+        }
+
+    @property
+    def gmask_token_id(self) -> int:
+        """The id of ``[gMASK]``, which stands between a prompt and the start of its answer."""
+        return self.token_ids[self.gmask_token]
+
+    @property
+    def end_token_id(self) -> int:
+        """The id of ``</s>``, the end of a context; an answer ends with ``eos_token_id``."""
+        return self.token_ids[self.end_token]
+
+    # --- text to ids and back ---
+
+    def _tokenize(self, text: str, **_: Any) -> list[str]:
+        if self.remove_space:
+            text = " ".join(text.split())
+        if self.do_lower_case:
+            text = text.lower()
+        text = text.replace("\n", NEWLINE).replace("\t", TAB)
+        if "  " in text:
+            text = BLANKS.sub(lambda blanks: f"<|blank_{len(blanks[0])}|>", text)
+        return self.vocabulary.encode_as_pieces(text)
+
+    def _convert_id_to_token(self, index: int) -> str:
+        if index < self.num_image_tokens:  # as published, -100 too is an image
+            return f"<image_{index}>"
+        return self.vocabulary.id_to_piece(index - self.num_image_tokens)
+
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        """The text of the tokens, with newlines, tabs and blanks as they were."""
+        text = super().convert_tokens_to_string(tokens)
+        text = text.replace(NEWLINE, "\n").replace(TAB, "\t")
+        return BLANK_TOKEN.sub(lambda blank: BLANK_TOKENS[blank[0]], text)
+
+    def _decode(self, token_ids: int | list[int], *args: Any, **kwargs: Any) -> str:
+        ids = [token_ids] if isinstance(token_ids, int) else token_ids
+        return super()._decode([i for i in ids if i != self.pad_token_id], *args, **kwargs)
+
+    # --- what the model reads ---
+
+    def build_inputs_with_special_tokens(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
+    ) -> list[int]:
+        """The prompt, ``[gMASK] <sop>``, and for a pair the answer and ``<eop>``."""
+        prompt = [*token_ids_0, self.gmask_token_id, self.bos_token_id]
+        return prompt if token_ids_1 is None else [*prompt, *token_ids_1, self.eos_token_id]
+
+    def pad(self, encoded_inputs: Any, *args: Any, **kwargs: Any) -> BatchEncoding:
+        """Sequences padded to one length, as transformers does it.
+
+        transformers stacks attention masks given as square arrays without padding them; as lists
+        they take the way of all other inputs.
+        """
+        rows = encoded_inputs if isinstance(encoded_inputs, Sequence) else [encoded_inputs]
+        for row in rows:
+            if "attention_mask" in row:
+                row["attention_mask"] = to_py_obj(row["attention_mask"])
+        return super().pad(encoded_inputs, *args, **kwargs)
+
+    def _add_mask_and_positions(self, encoded_inputs: Any, max_length: int | None) -> None:
+        if max_length is None:  # as published, a call without padding or cutting gives only ids
+            return
+        ids = encoded_inputs["input_ids"]
+        context = ids.index(self.bos_token_id) if self.bos_token_id in ids else len(ids)
+        if "attention_mask" not in encoded_inputs:
+            encoded_inputs["attention_mask"] = hidden_from(len(ids), context)
+        if "position_ids" not in encoded_inputs:
+            masks = (self.mask_token_id, self.gmask_token_id)
+            masked = next((ids.index(mask) for mask in masks if mask in ids), None)
+            encoded_inputs["position_ids"] = positions(len(ids), context, masked)
+
+    def _pad_left(self, encoded_inputs: Any, missing: int) -> None:
+        super()._pad_left(encoded_inputs, missing)
+        if "attention_mask" in encoded_inputs:
+            encoded_inputs["attention_mask"] = np.pad(
+                encoded_inputs["attention_mask"],
+                [(0, 0), (missing, 0), (missing, 0)],
+                constant_values=True,
+            )
+        if "position_ids" in encoded_inputs:
+            encoded_inputs["position_ids"] = np.pad(
+                encoded_inputs["position_ids"], [(0, 0), (missing, 0)]
+            )
+
+    # --- chat ---
+
+    def build_prompt(self, query: str, history: Sequence[tuple[str, str]] | None = None) -> str:
+        """The prompt of a chat: the bare query, or after earlier turns all of them by number."""
+        if not history:
+            return query
+        turns = "".join(f"[Round {i}]\n问：{q}\n答：{a}\n" for i, (q, a) in enumerate(history))
+        return f"{turns}[Round {len(history)}]\n问：{query}\n答："
+
+    def process_response(self, text: str) -> str:
+        """See `process_response`."""
+        return process_response(text)
+
+
+def hidden_from(length: int, context: int) -> np.ndarray:
+    """Which columns each row may not see, bool [1, L, L]: all see the context, the rest is causal."""
+    hidden = ~np.tri(length, dtype=bool)
+    hidden[:, :context] = False
+    return hidden[None]
+
+
+def positions(length: int, context: int, masked: int | None) -> np.ndarray:
+    """Two rows of positions, int64 [2, L].
+
+    Row 0 counts the context and stays at ``masked``, the place of the mask token, afterwards (it
+    goes on counting if there is none). Row 1 is 0 in the context and counts from 1 afterwards.
+    """
+    in_text = np.arange(length)
+    if masked is not None:
+        in_text[context:] = masked
+    in_answer = np.maximum(np.arange(length) - context + 1, 0)
+    return np.stack([in_text, in_answer])
+
+
+def process_response(text: str) -> str:
+    """An answer as it is shown.
+
+    Blanks around it go, the placeholder for the training date becomes a year, and ASCII
+    punctuation beside a Chinese character becomes full-width.
+    """
+    text = text.strip().replace("[[训练时间]]", "2023年")
+    return PUNCTUATION_BY_CHINESE.sub(lambda mark: mark[0].translate(FULL_WIDTH), text)

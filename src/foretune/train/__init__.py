@@ -1,0 +1,1 @@
+"""The run itself: forecast, training loop, checkpoints, report."""

@@ -1,0 +1,102 @@
+"""A model path that names a checkpoint of a tuning run: the base it was tuned from, and what was tuned, taken apart.
+
+The authors' evaluate.sh names output/.../checkpoint-3000 as the model. Such a folder holds the prefix alone (or a LoRA
+adapter); where the base is stands in its config.json (``_name_or_path``) or adapter_config.json.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..errors import refuse
+from ..params.run import Run
+from ..params.setting import Note, Origin, Setting
+from ..tune.prefix import PUBLISHED, SAFE
+
+ADAPTER = "adapter_config.json"
+
+
+def at_base(run: Run) -> Run:
+    """The run with the base as its model and the checkpoint as its method's; unchanged where the path names a base."""
+    folder = Path(run.model.path or "")
+    if run.model.path is None or not folder.is_dir():
+        return run
+    if (folder / ADAPTER).is_file():
+        return _adapter(run, folder)
+    if holds_only_a_prefix(folder):
+        return _prefix(run, folder)
+    return run
+
+
+def holds_only_a_prefix(folder: Path) -> bool:
+    """True for a checkpoint of P-Tuning v2: small, and without the weights of a model."""
+    whole = ("model.safetensors", "model.safetensors.index.json", f"{PUBLISHED}.index.json")
+    if any((folder / name).is_file() for name in whole):
+        return False
+    if (folder / SAFE).is_file():
+        return True
+    config = _json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    return config.get("pre_seq_len") is not None and (folder / PUBLISHED).is_file()
+
+
+def _prefix(run: Run, folder: Path) -> Run:
+    file = folder / "config.json"
+    config = _json(file)
+    values = {
+        "method.name": "ptuning",
+        "method.prefix.length": config.get("pre_seq_len"),
+        "method.prefix.projection": config.get("prefix_projection", False),
+    }
+    return _on(run, folder, file, "_name_or_path", config.get("_name_or_path"), values)
+
+
+def _adapter(run: Run, folder: Path) -> Run:
+    file = folder / ADAPTER
+    adapter = _json(file)
+    key = "base_model_name_or_path"
+    values = {
+        "method.name": "lora",
+        "method.lora.rank": adapter.get("r"),
+        "method.lora.alpha": float(adapter.get("lora_alpha", 0)) or None,
+        "method.lora.targets": sorted(adapter.get("target_modules") or []) or None,
+    }
+    return _on(run, folder, file, key, adapter.get(key), values)
+
+
+def _on(run: Run, folder: Path, file: Path, key: str, base: Any, values: dict[str, Any]) -> Run:
+    if not isinstance(base, str) or not base:
+        raise refuse(
+            what=f"{folder} holds what was tuned, and not the model that it was tuned from",
+            where=str(run.origin("model.path")),
+            why=f"{file.name} does not say in {key!r} where the base is",
+            fix=f"give the base as --model_name_or_path and this folder as --ptuning_checkpoint {folder}",
+        )
+    settings = [Setting("model.path", base, Origin(str(file), None, key))]
+    if run.method.checkpoint is None:
+        settings.append(Setting("method.checkpoint", str(folder), run.origin("model.path")))
+    settings += [
+        Setting(path, value, Origin(str(file), None, path.rpartition(".")[2]))
+        for path, value in values.items()
+        if value is not None and not run.written(path)
+    ]
+    note = Note(
+        what=f"{folder} is a checkpoint; the model is loaded from {base}",
+        where=f"{file}, {key}",
+        why="a checkpoint of this method holds only what was trained",
+    )
+    return run.add(settings, [note])
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as failure:
+        raise refuse(
+            what=f"{file.name} cannot be read",
+            where=str(file),
+            why=str(failure),
+            fix="restore the file from the run that wrote the checkpoint",
+        ) from None
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,41 @@
+"""Starting the processes that a script's launcher would have started."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from ..errors import refuse
+from ..params.run import Run
+
+
+def started_by_launcher() -> bool:
+    """Whether this process is one of several that torchrun (or its like) has started."""
+    return "WORLD_SIZE" in os.environ
+
+
+def set_environment(run: Run) -> None:
+    """The variables that stood in front of the command, for this process and those it starts; before torch is imported."""
+    for name, value in run.launch.environment.items():
+        os.environ.setdefault(name, value)
+    if run.launch.visible_devices is not None:
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", run.launch.visible_devices)
+
+
+def relaunch(run: Run, arguments: Sequence[str]) -> int | None:
+    """Starts the run once per process, as its launcher would; None where one process is enough or they run already."""
+    processes = run.launch.processes or 1
+    if started_by_launcher() or (processes == 1 and run.launch.nodes == 1):
+        return None
+    if run.launch.nodes > 1:
+        raise refuse(
+            what=f"the script asks for {run.launch.nodes} nodes",
+            where=str(run.origin("launch.nodes")),
+            why="the processes of other machines cannot be started from here",
+            fix="on every node: torchrun --nnodes=... --node-rank=... -m foretune train ...",
+        )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [f"--nproc-per-node={processes}", "-m", "foretune", *arguments]
+    return subprocess.run(command, check=False).returncode

@@ -1,0 +1,303 @@
+"""A run from its files to its report: forecast, train, evaluate, predict. Nothing is written before all of it is checked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from transformers import PreTrainedTokenizerBase, Seq2SeqTrainingArguments, set_seed
+
+from ..data.collate import TrainingCollator
+from ..data.prepare import Prepared, prepare
+from ..errors import refuse
+from ..evaluate.generate import predict, write_predictions
+from ..evaluate.metrics import score
+from ..facts import Facts
+from ..formats.model_config import model_file
+from ..formats.training_arguments import write as training_arguments
+from ..models.loading import load_model
+from ..params.resolve import Device, resolve
+from ..params.run import Run
+from ..plan.forecast import Forecast, forecast, remarks, training_log
+from ..plan.version import installed
+from ..tokenizers import load_tokenizer
+from ..tune import Method, method
+from .base import at_base
+from .foresee import devices
+from .heard import HeardBlock
+from .output import checkpoints, resume_point
+from .report import Report
+from .trainer import MethodTrainer
+
+Say = Callable[[str], None]
+NUM_SAMPLES = 5
+"""Generated answers that the report shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """All that a run needs, read and checked, before anything is loaded or written."""
+
+    run: Run
+    forecast: Forecast
+    tokenizer: PreTrainedTokenizerBase
+    train: Prepared | None
+    validation: Prepared | None
+    """The validation rows as training examples: their loss."""
+    validation_prompts: Prepared | None
+    test_prompts: Prepared | None
+    resume: Path | None
+
+    @property
+    def output(self) -> Path:
+        return Path(self.run.record.output or ".")
+
+
+def execute(run: Run, *, say: Say = print) -> Report:
+    """Runs a written run and returns its report, which stands in the output folder too.
+
+    Raises:
+        UserError: with everything that keeps the run from starting; the output folder is then as it was.
+    """
+    state = PartialState(cpu=device_of(run) == "cpu")
+    say = say if state.is_main_process else (lambda _: None)
+    session = open_session(run, say)
+    started, clock = datetime.now().isoformat(sep=" ", timespec="seconds"), time.monotonic()
+    report = Report(run=session.run, forecast=session.forecast, started=started)
+    trainer = build_trainer(session, say)
+    try:
+        _run(session, trainer, report, say)
+    finally:
+        trainer.interrupt.restore()
+        report.seconds = time.monotonic() - clock
+        if state.is_main_process and session.output.is_dir():
+            report.history = trainer.state.log_history
+            report.checkpoints = [str(path) for path in checkpoints(session.output)]
+            say(f"report: {report.write(session.output)}")
+    return report
+
+
+def open_session(run: Run, say: Say) -> Session:
+    """Reads and checks everything that the run names, and says the forecast."""
+    run = at_base(run)
+    config = model_file(run)
+    run = resolve(run, config.shape if config else None, device=device_of(run))
+    resume = resume_point(run)
+    tokenizer = load_tokenizer(run.model.tokenizer or "")
+    launch, data, enabled = run.launch, run.data, run.generate.enabled
+
+    def rows(file: str | None, split: Any, limit: int | None, wanted: bool) -> Prepared | None:
+        if not wanted:
+            return None
+        return prepare(file, data, tokenizer, split=split, limit=limit)
+
+    most = data.max_eval_rows
+    session = Session(
+        run=run,
+        forecast=forecast(run, Facts(transformers=installed("transformers")), None),
+        tokenizer=tokenizer,
+        train=rows(data.train, "train", data.max_train_rows, launch.train),
+        validation=rows(data.validation, "train", most, _evaluates(run)),
+        validation_prompts=rows(data.validation, "evaluate", most, _evaluates(run) and enabled),
+        test_prompts=rows(data.test, "predict", data.max_predict_rows, launch.predict),
+        resume=resume,
+    )
+    facts = Facts(
+        transformers=installed("transformers"),
+        devices=devices(run),
+        train=session.train.facts if session.train else None,
+        validation=session.validation.facts if session.validation else None,
+        test=session.test_prompts.facts if session.test_prompts else None,
+    )
+    expected = forecast(run, facts, config.shape if config else None)
+    for note in run.notes:
+        say(f"note: {note}")
+    if session.train is not None:
+        say(session.train.first_example())
+        say("\nforecast\n" + training_log(expected))
+    for remark in remarks(expected):
+        say(f"  {remark}")
+    return replace(session, forecast=expected)
+
+
+def _evaluates(run: Run) -> bool:
+    during = run.launch.train and run.record.eval_strategy != "no"
+    return run.launch.evaluate or during
+
+
+def device_of(run: Run) -> Device:
+    """Where the run computes."""
+    return "cuda" if torch.cuda.is_available() and not run.launch.use_cpu else "cpu"
+
+
+def build_trainer(session: Session, say: Say) -> MethodTrainer:
+    """Loads the model, puts the method on it, and hands both to the trainer."""
+    run = session.run
+    set_seed(run.launch.seed)  # a fresh prefix or adapter is the same in every process
+    assert run.model.path is not None and run.method.name is not None
+    model = load_model(
+        run.model.path,
+        dtype=getattr(torch, run.precision.dtype),
+        bits=run.precision.quantize,
+        attention=run.model.attention,
+    )
+    tuning: Method = method(run.method.name)
+    model = tuning.attach(model, run)
+    trainer = MethodTrainer(
+        method=tuning,
+        model=model,
+        args=arguments_of(run),
+        replaces=checkpoints(session.output) if run.launch.train and not session.resume else (),
+        train_dataset=session.train.dataset if session.train else None,
+        eval_dataset=session.validation.dataset if session.validation else None,
+        data_collator=TrainingCollator(session.tokenizer, run.data),
+        processing_class=session.tokenizer,
+    )
+    prompts = session.validation_prompts
+    if prompts is not None:
+        trainer.generation = lambda: _scores(session, trainer, prompts)[1]
+    return trainer
+
+
+def arguments_of(run: Run) -> Seq2SeqTrainingArguments:
+    """The run as transformers' own arguments.
+
+    Raises:
+        UserError: where transformers refuses them (half precision on a CPU, a strategy without its steps, ...).
+    """
+    written = training_arguments(run)
+    own = {"predict_with_generate": False, "prediction_loss_only": True}
+    if device_of(run) == "cpu":
+        own["use_cpu"] = True
+    try:
+        return Seq2SeqTrainingArguments(**{"report_to": "none", **written, **own})
+    except (ValueError, TypeError) as refusal:
+        raise refuse(
+            what="transformers refuses these training arguments",
+            where=run.record.output or "the run",
+            why=str(refusal),
+            fix="change the argument that is named there",
+        ) from None
+
+
+def _run(session: Session, trainer: MethodTrainer, report: Report, say: Say) -> None:
+    run = session.run
+    if run.launch.train:
+        _train(session, trainer, report, say)
+    if trainer.interrupt.asked:
+        return
+    if run.launch.evaluate:
+        metrics = trainer.evaluate()
+        report.metrics |= metrics
+        trainer.log_metrics("eval", metrics)
+        trainer.save_metrics("eval", metrics)
+    if session.test_prompts is not None:
+        _predict(session, trainer, report, say)
+
+
+def _train(session: Session, trainer: MethodTrainer, report: Report, say: Say) -> None:
+    expected = training_log(session.forecast)
+    with HeardBlock() as heard:
+        result = trainer.train(str(session.resume) if session.resume else None)
+    state = trainer.state
+    logged = heard.block(len(expected.splitlines()))
+    report.training_log = {"forecast": expected, "actual": logged}
+    report.actual = _actual(session, trainer)
+    report.metrics |= result.metrics
+    trainer.save_metrics("train", result.metrics)
+    trainer.save_state()
+    if trainer.interrupt.asked:
+        report.ended = f"interrupted at step {state.global_step}"
+        say(f"interrupted at step {state.global_step}; go on with --resume_from_checkpoint true")
+    say("as forecast" if logged == expected else f"the trainer logged otherwise:\n{logged}")
+    for row in report.disagreements:
+        say(f"  {row.name}: forecast {row.forecast:,}, actual {row.actual:,}")
+
+
+def _actual(session: Session, trainer: MethodTrainer) -> dict[str, float]:
+    """What the trainer itself counted, by the names of the forecast."""
+    args, state = trainer.args, trainer.state
+    assert session.train is not None
+    parameters = list(trainer.accelerator.unwrap_model(trainer.model).parameters())
+    loader = trainer.get_train_dataloader()
+    per_epoch = trainer.set_initial_training_values(args, loader)[1]
+    actual = {
+        "rows": session.train.facts.rows,
+        "examples": trainer.num_examples(loader),
+        "epochs": state.num_train_epochs,
+        "batch per device": args.per_device_train_batch_size,
+        "total batch": trainer.get_total_train_batch_size(args),
+        "accumulation": args.gradient_accumulation_steps,
+        "batches per epoch": len(loader),
+        "steps per epoch": per_epoch,
+        "optimization steps": state.max_steps,
+        "warm-up steps": args.get_warmup_steps(state.max_steps),
+        "trainable parameters": sum(p.numel() for p in parameters if p.requires_grad),
+        "total parameters": num_parameters(trainer.accelerator.unwrap_model(trainer.model)),
+    }
+    if not trainer.interrupt.asked and session.resume is None:
+        actual["trained tokens"] = trainer.trained_tokens
+    return actual
+
+
+def num_parameters(model: torch.nn.Module) -> int:
+    """Parameters of a model as if nothing were packed: a packed linear counts the elements that it stands for."""
+    packed = {
+        id(module.weight): module.in_features * module.out_features
+        for module in model.modules()
+        if getattr(module, "bits", None) in (4, 8)
+    }
+    scales = {
+        id(module.weight_scale)
+        for module in model.modules()
+        if getattr(module, "bits", None) in (4, 8)
+    }
+    own = sum(
+        packed.get(id(parameter), parameter.numel())
+        for parameter in model.parameters()
+        if id(parameter) not in scales
+    )
+    buffers = {id(buffer) for buffer in model.buffers()}
+    return own + sum(count for key, count in packed.items() if key in buffers)
+
+
+def _scores(
+    session: Session, trainer: MethodTrainer, prompts: Prepared
+) -> tuple[list[str], dict[str, float]]:
+    run = session.run
+    answers = predict(
+        trainer.accelerator.unwrap_model(trainer.model),
+        session.tokenizer,
+        prompts.dataset,
+        generate=run.generate,
+        batch=run.batch.eval,
+        seed=run.launch.seed,
+    )
+    scores = score(answers, prompts.labels, protocol=run.generate.metrics)
+    return answers, {**scores.means, "empty_predictions": scores.num_empty}
+
+
+def _predict(session: Session, trainer: MethodTrainer, report: Report, say: Say) -> None:
+    prompts = session.test_prompts
+    assert prompts is not None
+    clock = time.monotonic()
+    answers, scores = _scores(session, trainer, prompts)
+    metrics = {f"predict_{name}": value for name, value in scores.items()}
+    metrics |= {"predict_samples": len(answers), "predict_runtime": time.monotonic() - clock}
+    report.metrics |= metrics
+    report.samples = [
+        {"prompt": prompt, "labels": label, "predict": answer}
+        for prompt, label, answer in zip(prompts.prompts, prompts.labels, answers, strict=True)
+    ][:NUM_SAMPLES]
+    trainer.log_metrics("predict", metrics)
+    trainer.save_metrics("predict", metrics)
+    if trainer.accelerator.is_main_process:
+        session.output.mkdir(parents=True, exist_ok=True)
+        say(f"predictions: {write_predictions(session.output, prompts.labels, answers)}")
+

@@ -1,0 +1,160 @@
+"""The one training loop: transformers' Seq2SeqTrainer, thinly dressed.
+
+What is added: the tuning method decides what a checkpoint holds; a checkpoint is complete or absent; trained tokens are
+counted, so that the forecast can be held against them; Ctrl-C ends the run at the next step, with a checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
+from transformers.trainer_utils import rotate_checkpoints
+
+from ..tune import Method
+from .interrupt import StopAtNextStep
+from .output import TRAINER_STATE, checkpoint_name
+
+UNFINISHED = ".unfinished"
+"""Folder inside the output folder in which a checkpoint is written before it gets its name."""
+
+
+class MethodTrainer(Seq2SeqTrainer):
+    """Seq2SeqTrainer that saves and loads what the method trains."""
+
+    def __init__(
+        self,
+        *,
+        method: Method,
+        args: Seq2SeqTrainingArguments,
+        replaces: Sequence[Path] = (),
+        **kwargs: Any,
+    ) -> None:
+        """``replaces``: checkpoints of an earlier run, deleted once this run has one of its own."""
+        smoothing = args.label_smoothing_factor
+        args.label_smoothing_factor = 0.0  # transformers would smooth without the one-step shift
+        super().__init__(
+            args=args, compute_loss_func=smoothed_loss(smoothing) if smoothing else None, **kwargs
+        )
+        self.method = method
+        self.replaces = list(replaces)
+        self.trained_tokens = 0
+        self.generation: Callable[[], dict[str, float]] | None = None
+        """What to measure beside the loss when the model is evaluated: the scores of generated text."""
+        self._writes_aside = False
+        self.interrupt = StopAtNextStep()
+        self.add_callback(self.interrupt)
+
+    def get_batch_samples(
+        self, epoch_iterator: Any, num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Any]:
+        """The micro batches of one step, as always; the tokens with a loss among them are counted."""
+        batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if num_items is not None and batches:
+            self.trained_tokens += int(torch.as_tensor(num_items).flatten()[0])
+        return batches, num_items
+
+    def evaluate(
+        self,
+        eval_dataset: Any = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+        **gen_kwargs: Any,
+    ) -> dict[str, float]:
+        """The loss on the validation rows, its perplexity, and the scores of what is generated for them."""
+        metrics = super().evaluate(eval_dataset, ignore_keys, metric_key_prefix, **gen_kwargs)
+        more = {f"{metric_key_prefix}_perplexity": perplexity(metrics[f"{metric_key_prefix}_loss"])}
+        if self.generation is not None:
+            scores = self.generation()
+            more |= {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
+        self.log(more)
+        return metrics | more
+
+    def _save(
+        self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None
+    ) -> None:
+        """What the method trains, with the tokenizer and the arguments."""
+        if not self.args.should_save:
+            return
+        folder = Path(output_dir or str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        self.method.save(self.accelerator.unwrap_model(self.model), folder)
+        if self.processing_class is not None:
+            self.processing_class.save_pretrained(str(folder))  # pyright: ignore[reportAttributeAccessIssue]
+        torch.save(self.args, folder / "training_args.bin")
+
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: nn.Module | None = None
+    ) -> None:
+        """Only what the method saved is read; the frozen base is there already."""
+        self.method.load(model or self.model, Path(resume_from_checkpoint))
+
+    def _get_output_dir(self, trial: Any) -> str:
+        """The output folder; while a checkpoint is being written, the folder aside."""
+        output = super()._get_output_dir(trial)
+        return str(Path(output) / UNFINISHED) if self._writes_aside else output
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """A checkpoint that is complete or absent: written aside, then renamed."""
+        output = Path(self._get_output_dir(trial))
+        shutil.rmtree(output / UNFINISHED, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        self._writes_aside = True
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self._writes_aside = False
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            self._put_in_place(output, checkpoint_name(self.state.global_step))
+        self.accelerator.wait_for_everyone()
+
+    def _put_in_place(self, output: Path, name: str) -> None:
+        aside, place = output / UNFINISHED / name, output / name
+        if self.state.best_model_checkpoint == str(aside):
+            self.state.best_model_checkpoint = str(place)
+            self.state.save_to_json(str(aside / TRAINER_STATE))
+        for old in (place, *self.replaces):
+            shutil.rmtree(old, ignore_errors=True)
+        self.replaces = []
+        aside.rename(place)
+        aside.parent.rmdir()
+        rotate_checkpoints(
+            output_dir=str(output),
+            save_total_limit=self.args.save_total_limit,
+            best_model_checkpoint=self.state.best_model_checkpoint,
+        )
+
+
+def perplexity(loss: float) -> float:
+    """exp(loss), infinite where that is too large for a number."""
+    return math.exp(loss) if loss < 700 else math.inf
+
+
+def smoothed_loss(smoothing: float) -> Callable[..., torch.Tensor]:
+    """Label smoothing (arXiv:1512.00567) over the next-token loss of a causal model.
+
+    The trainer's own smoother knows by class name which models shift their labels, and these are not among them.
+    """
+
+    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        logits_BLV = outputs["logits"][:, :-1].float()
+        labels_BL = labels[:, 1:]
+        total = F.cross_entropy(
+            logits_BLV.flatten(0, 1),
+            labels_BL.flatten(),
+            label_smoothing=smoothing,
+            ignore_index=-100,
+            reduction="sum",
+        )
+        return total / (num_items_in_batch if num_items_in_batch is not None else labels_BL.ne(-100).sum())
+
+    return loss
+

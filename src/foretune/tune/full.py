@@ -1,0 +1,29 @@
+"""Full fine-tuning: every parameter trains, in float32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import PreTrainedModel
+
+from ..models.loading import load_weights
+from ..params.run import Run
+
+
+def attach(model: PreTrainedModel, run: Run) -> PreTrainedModel:
+    """Everything trains. The weights are float32, as in the authors' scripts: half precision loses small updates."""
+    model = model.float()
+    model.requires_grad_(True)
+    if run.method.checkpoint is not None:
+        load(model, Path(run.method.checkpoint))
+    return model
+
+
+def save(model: PreTrainedModel, folder: Path) -> None:
+    """The whole model, in its published layout."""
+    model.save_pretrained(folder)
+
+
+def load(model: PreTrainedModel, folder: Path) -> None:
+    """The weights of a folder in published layout, into the model that is there."""
+    load_weights(model, folder)

@@ -1,0 +1,108 @@
+"""P-Tuning v2 (arXiv:2110.07602): trained keys and values in front of every layer's own; the model itself is frozen.
+
+A checkpoint holds the prefix encoder alone, twice: pytorch_model.bin under the names of the authors' scripts
+(transformer.prefix_encoder.*), and the same tensors as prefix_encoder.safetensors. Either is read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
+
+from ..errors import Problem, UserError, refuse
+from ..params.run import Run
+from ..text import sentence_list
+
+PUBLISHED = "pytorch_model.bin"
+SAFE = "prefix_encoder.safetensors"
+KEYS = "transformer.prefix_encoder."
+
+
+def attach(model: PreTrainedModel, run: Run) -> PreTrainedModel:
+    """A float32 prefix encoder on a frozen model, whatever number type the model is held in."""
+    prefix = run.method.prefix
+    add_prefix = getattr(model, "add_prefix", None)
+    if add_prefix is None:
+        raise refuse(
+            what=f"P-Tuning v2 is not available for {type(model).__name__}",
+            where=str(run.origin("method.prefix.length")),
+            why="the prefix enters inside the attention of the ChatGLM families",
+            fix="use a ChatGLM model, or LoRA: --set method.name=lora",
+        )
+    model.requires_grad_(False)
+    add_prefix(prefix.length, projection=prefix.projection, dropout=prefix.dropout)
+    encoder(model).float().requires_grad_(True)
+    if run.method.checkpoint is not None:
+        load(model, Path(run.method.checkpoint))
+    return model
+
+
+def encoder(model: PreTrainedModel) -> torch.nn.Module:
+    """The prefix encoder of a model that has one."""
+    return model.get_submodule("transformer.prefix_encoder")
+
+
+def save(model: PreTrainedModel, folder: Path) -> None:
+    """The prefix encoder in both forms, and the config that builds it (pre_seq_len, prefix_projection)."""
+    tensors = {
+        KEYS + name: tensor.detach().cpu().contiguous()
+        for name, tensor in encoder(model).state_dict().items()
+    }
+    torch.save(tensors, folder / PUBLISHED)
+    save_file(tensors, folder / SAFE, metadata={"format": "pt"})
+    model.config.save_pretrained(folder)
+
+
+def load(model: PreTrainedModel, folder: Path) -> None:
+    """The prefix of a checkpoint folder, into the encoder that is there."""
+    tensors = {
+        name.removeprefix(KEYS): tensor
+        for name, tensor in read(folder).items()
+        if name.startswith(KEYS)
+    }
+    own = encoder(model).state_dict()
+    problems = [
+        Problem(
+            what=f"{KEYS}{name} does not fit",
+            where=str(folder),
+            why=f"it is {_shape(tensors.get(name))} in the checkpoint and {_shape(own.get(name))} "
+            "in this run: (pre_seq_len, elements per position) for the embedding",
+            fix="give the pre_seq_len and prefix_projection that it was trained with "
+            "(config.json of the checkpoint)",
+        )
+        for name in sorted(own.keys() | tensors.keys())
+        if _shape(own.get(name)) != _shape(tensors.get(name))
+    ]
+    if problems:
+        raise UserError(problems)
+    encoder(model).load_state_dict(tensors)
+
+
+def read(folder: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint. Raises UserError where there is no prefix in the folder."""
+    if (folder / SAFE).is_file():
+        tensors = load_file(folder / SAFE)
+    elif (folder / PUBLISHED).is_file():
+        tensors = torch.load(folder / PUBLISHED, map_location="cpu", weights_only=True)
+    else:
+        raise refuse(
+            what=f"{folder} holds no prefix",
+            where=str(folder),
+            why=f"neither {SAFE} nor {PUBLISHED} is in it",
+            fix="name the checkpoint-N folder that a P-Tuning run has written",
+        )
+    if not any(name.startswith(KEYS) for name in tensors):
+        raise refuse(
+            what=f"{folder} holds no prefix",
+            where=str(folder),
+            why=f"no tensor of it starts with {KEYS}; it has {sentence_list(tensors, most=3)}",
+            fix="name the checkpoint-N folder that a P-Tuning run has written",
+        )
+    return tensors
+
+
+def _shape(tensor: torch.Tensor | None) -> object:
+    return "absent" if tensor is None else tuple(tensor.shape)

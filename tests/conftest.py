@@ -1,0 +1,26 @@
+"""What every test may use. The shared folder of reference material is not part of the project: tests that need it skip."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared(repository: Path) -> Path:
+    """The folder of reference material beside the checkout (or FORETUNE_SHARED); skips when it is not there."""
+    folder = Path(os.environ.get("FORETUNE_SHARED", repository.parent / "shared"))
+    if not (folder / "golden").is_dir():
+        pytest.skip(f"no reference material at {folder}")
+    return folder
