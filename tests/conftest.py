@@ -1,4 +1,6 @@
-"""What every test may use. The shared folder of reference material is not part of the project: tests that need it skip."""
+"""What every test may use. The shared folder of reference material is not part of the project:
+tests that need it skip.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,11 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def shared(repository: Path) -> Path:
-    """The folder of reference material beside the checkout (or FORETUNE_SHARED); skips when it is not there."""
+    """The folder of reference material beside the checkout (or FORETUNE_SHARED); skips when it is
+    not there.
+    """
     folder = Path(os.environ.get("FORETUNE_SHARED", repository.parent / "shared"))
     if not (folder / "golden").is_dir():
         pytest.skip(f"no reference material at {folder}")
     return folder
+

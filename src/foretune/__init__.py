@@ -2,13 +2,13 @@
 
     import foretune
 
-    run = foretune.read("train.sh")                      # as written: every value knows its file and line
+    run = foretune.read("train.sh")      # as written: every value knows its file and line
     run = run.set({"model.path": "weights/", "data.train": "train.json"})
-    print(foretune.plan(run))                            # rows, steps, parameters: before anything runs
-    report = foretune.train(run)                         # forecast beside actual
+    forecast = foretune.plan(run)        # rows, steps, parameters: before anything runs
+    report = foretune.train(run)         # report.comparisons: forecast beside actual
 
-Importing it is light: torch is imported by the functions that need it. ``import foretune.auto`` registers the native model
-families with transformers' Auto classes.
+Importing it is light: torch is imported by the functions that need it. ``import foretune.auto``
+registers the native model families with transformers' Auto classes.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["explain", "plan", "read", "train"]
 
-# The verbs bear the names of the packages that hold them. A package binds its name here when it is first imported:
-# imported now, they do so before the functions below take the names for good.
+# The verbs bear the names of the packages that hold them. A package binds its name here when it is
+# first imported: imported now, they do so before the functions below take the names for good.
 for _package in ("explain", "plan", "train"):
     import_module(f".{_package}", __name__)
 
@@ -47,7 +47,9 @@ def explain(run: Run, *, language: str = "en") -> str:
 
 
 def plan(run: Run, *, transformers: str | None = None, tokens: bool = False) -> Forecast:
-    """The forecast of a run from its files alone; with ``tokens``, its data is encoded and counted too."""
+    """The forecast of a run from its files alone; with ``tokens``, its data is encoded and counted
+    too.
+    """
     from .train.foresee import foresee
 
     return foresee(run, transformers=transformers, tokens=tokens)

@@ -1,7 +1,8 @@
 """The command line: ``foretune VERB [FILE...] [--flag value...] [--set path=value...]``.
 
-Every verb reads the same run from the same words. Flags are those of the official scripts and of transformers'
-TrainingArguments, and every parameter's dotted path. The heavy half is imported inside the verb that needs it.
+Every verb reads the same run from the same words. Flags are those of the official scripts and of
+transformers' TrainingArguments, and every parameter's dotted path. The heavy half is imported
+inside the verb that needs it.
 """
 
 from __future__ import annotations
@@ -20,16 +21,17 @@ from .text import nearest
 USAGE = """\
 foretune: know the fine-tuning run before you run it; then run it.
 
-  foretune explain FILE... | KEY    what every value means and where it was set (--lang zh|en)
-  foretune plan FILE...             rows, steps and parameters, from the files alone
-                                    (--transformers VERSION, --tokens, --format json)
+  foretune explain FILE... | KEY        what every value means and where it was set (--lang zh|en)
+  foretune plan FILE...                 rows, steps and parameters, from the files alone
+                                        (--transformers VERSION, --tokens, --format json)
   foretune plan CONFIG --trainable N    which settings have exactly N trainable parameters
-  foretune train FILE...            forecast, train, evaluate, report
-  foretune evaluate FILE...         the same run, without training
-  foretune convert FILE...          any of these as one run file (YAML) with the origin of every value
+  foretune train FILE...                forecast, train, evaluate, report
+  foretune evaluate FILE...             the same run, without training
+  foretune convert FILE...              any of these as one run file (YAML), origins as comments
 
-FILE is a shell script of the official kind (train.sh), a run file (YAML, TOML, JSON), or a model's config.json.
-After the files come flags, which count more: --learning_rate 1e-4, --batch.micro 4, --set model.path=/weights.
+FILE is a shell script of the official kind (train.sh), a run file (YAML, TOML, JSON), or a model's
+config.json. After the files come flags, which count more: those of the official scripts, those of
+TrainingArguments, every parameter by its path (--batch.micro 4), and --set path=value...
 
   foretune train train.sh --set model.path=/weights data.train=train.json
   foretune train --do_train --model_name_or_path /weights --train_file train.json ...
@@ -62,7 +64,9 @@ OPTIONS = {
 
 
 def sort_words(verb: str, words: Sequence[str]) -> Words:
-    """Files first, then flags; ``--set`` takes every word with a '=' that follows; the verb's own options apart."""
+    """Files first, then flags; ``--set`` takes every word with a '=' that follows; the verb's own
+    options apart.
+    """
     sorted_words, rest = Words(), list(words)
     options = OPTIONS[verb]
     while rest and (rest[0] == "-" or not rest[0].startswith("-")):
@@ -199,7 +203,9 @@ VERBS: dict[str, Callable[[Words], int]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one verb; 0 when it did what was asked, 1 for a 'no', 2 for what the user can mend, 130 for an interrupt."""
+    """Runs one verb; 0 when it did what was asked, 1 for a 'no', 2 for what the user can mend, 130
+    for an interrupt.
+    """
     verb, *words = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if verb in ("-h", "--help", "help"):
         print(USAGE, end="")

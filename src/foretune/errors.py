@@ -1,7 +1,8 @@
 """What a user is told when something he gave cannot be used.
 
-Every message has four parts: what (with the value), where (file:line, in the user's own spelling), why, and how to
-mend it. Problems are collected and raised together, so that a second attempt does not meet the second mistake.
+Every message has four parts: what (with the value), where (file:line, in the user's own spelling),
+why, and how to mend it. Problems are collected and raised together, so that a second attempt does
+not meet the second mistake.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What was measured of a run's data and surroundings, as a plain record.
 
-The heavy half measures (it has the tokenizer and the libraries) and hands these records to the light half, which takes them
-as arguments and never goes and gets them.
+The heavy half measures (it has the tokenizer and the libraries) and hands these records to the
+light half, which takes them as arguments and never goes and gets them.
 """
 
 from __future__ import annotations

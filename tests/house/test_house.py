@@ -1,4 +1,6 @@
-"""The rules of the house that a machine can hold: layers, walls, a light start, no place of anybody's machine."""
+"""The rules of the house that a machine can hold: layers, walls, a light start, no place of
+anybody's machine.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def test_the_light_half_imports_nothing_heavy():
         "heavy = {'torch', 'transformers', 'numpy', 'peft', 'accelerate'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -66,7 +70,9 @@ def test_no_path_of_a_machine_and_no_registry_is_named(repository):
     texts = [
         repository / name
         for name in listed
-        if name.endswith((".py", ".md", ".toml", ".txt", ".sh", ".yaml", ".json", "Makefile", "run"))
+        if name.endswith(
+            (".py", ".md", ".toml", ".txt", ".sh", ".yaml", ".json", "Makefile", "run")
+        )
     ]
     texts = [path for path in texts if path.is_file() and "test_house" not in path.name]
     assert len(texts) > 60

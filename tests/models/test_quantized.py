@@ -232,11 +232,12 @@ def test_casting_the_module_leaves_the_packed_bytes_alone():
         assert set(packed.state_dict()) == {"weight", "weight_scale", "bias"}
 
 
-def test_a_bfloat16_layer_keeps_its_scale_in_float32():
+def test_a_bfloat16_layer_on_meta_keeps_its_scale_in_float32():
     packed = PackedLinear(8, 4, bits=8, bias=True, dtype=torch.bfloat16, device="meta")
     assert packed.weight_scale.dtype == torch.float32
     assert packed.bias.dtype == torch.bfloat16
     assert packed.weight.is_meta and packed.weight_scale.is_meta
+    assert packed(torch.empty(3, 8, dtype=torch.bfloat16, device="meta")).shape == (3, 4)
 
 
 def test_nothing_packed_can_be_trained():

@@ -124,9 +124,7 @@ def test_the_installed_trainer_counts_the_same(
         num_train_epochs=epochs, max_steps=max_steps or -1, warmup_steps=warmup,
         dataloader_drop_last=drop_last, remove_unused_columns=False,
     )  # fmt: skip
-    trainer = Trainer(
-        model=torch.nn.Linear(1, 1), args=args, train_dataset=Rows([{"x": 0}] * rows)
-    )
+    trainer = Trainer(model=torch.nn.Linear(1, 1), args=args, train_dataset=Rows([{"x": 0}] * rows))
     loader = trainer.get_train_dataloader()
     begun, per_epoch, examples, _, total_batch, batches, total = (
         trainer.set_initial_training_values(args, loader)

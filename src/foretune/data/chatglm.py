@@ -1,27 +1,27 @@
-"""ChatGLM-6B: rows as ``ptuning/main.py`` of the authors encodes them.
+r"""ChatGLM-6B: rows as ``ptuning/main.py`` of the authors encodes them.
 
     prompt  [gMASK]  <sop>  answer  <eop>
     -100 .. -100     <sop>  answer  <eop>      labels: len(answer) + 2 are trained
 
-The prompt is the bare question; after other rounds ``[Round 0]\\n问：..\\n答：..\\n`` and so on. In
-training the prompt may have ``max_source_length - 1`` tokens and the answer
-``max_target_length - 2``; in evaluation both limits are 2 less, and the reference ends in [gMASK]
+The prompt is the bare question; after earlier rounds ``[Round 0]\n问：..\n答：..\n`` and so on.
+In training the prompt may have ``max_source_length - 1`` tokens and the answer
+``max_target_length - 2``. In evaluation it is 2 less for both, and the reference ends in [gMASK]
 <sop>, which decoding hides.
 
-What ``data.protocol`` "default" does otherwise than "official", and why:
+Where ``data.protocol`` "default" differs from "official", and why:
 
-| case                               | official                       | default                      |
-|------------------------------------|--------------------------------|------------------------------|
-| history column, empty history      | training writes ``[Round 0]``, | the bare question, always    |
-|                                    | evaluation and chat do not     |                              |
-| dialogue too long                  | left end kept: the question    | oldest rounds go; question   |
-|                                    | and ``答：`` are lost          | and ``答：`` stay            |
-| newest question too long by itself | its end is lost, ``答：`` too  | its end is lost, ``答：``    |
-|                                    |                                | stays                        |
-| ``<pad>`` written in an answer     | no label                       | keeps its label              |
-| answer too long                    | left end kept, <eop> kept      | the same; it is counted      |
+    case                              official                      default
+    --------------------------------  ----------------------------  ---------------------------
+    a history column, and no history  training: ``[Round 0]``;      the bare question, always
+                                      evaluation, chat: without it
+    a dialogue that is too long       left end kept: the question   oldest rounds go, question
+                                      and ``答：`` are lost         and ``答：`` stay
+    a newest question that is too     left end kept: its end and    its end is lost, ``答：``
+    long by itself                    ``答：`` are lost             stays
+    ``<pad>`` written in an answer    has no label                  keeps its label
+    an answer that is too long        left end and <eop> kept       the same; it is counted
 
-A literal ``<sop>`` in a prompt becomes that token, and labels then start there under both: the model
+A literal ``<sop>`` in a prompt becomes that token, and the labels start there under both: the model
 draws its line at the first <sop>, too.
 """
 
@@ -33,7 +33,7 @@ from ..params.data import Data
 from .encoded import UNTRAINED, Cut, Encoded, Prompt, keep_left, keep_newest
 from .rows import History, Row
 
-PADS_TO_CONSTANT_LENGTH = True
+PADS_WHEN_PREPARED = True
 
 _OFFICIAL_FIRST_ROUND = "[Round 0]\n问：{}\n答："
 """What official training writes around a question whose history column is empty."""

@@ -1,26 +1,26 @@
-"""ChatGLM2-6B: rows as ``ptuning/main.py`` of the authors encodes them.
+r"""ChatGLM2-6B: rows as ``ptuning/main.py`` of the authors encodes them.
 
     [gMASK]  sop   prompt  answer  </s>
-    -100    -100    -100   answer  </s>      labels: len(answer) + 1 are trained
+     -100   -100    -100   answer  </s>      labels: len(answer) + 1 are trained
 
-The prompt is ``[Round 1]\\n\\n问：..\\n\\n答：``, with a round for each pair of the history before it. In
-training [gMASK], sop and the prompt have ``max_source_length`` tokens together, the answer
-``max_target_length``, and </s> comes on top; in evaluation the reference starts with [gMASK] sop,
+The prompt is ``[Round 1]\n\n问：..\n\n答：``, after a round for each pair of the history. In
+training [gMASK], sop and the prompt may have ``max_source_length`` tokens together, the answer
+``max_target_length``, and </s> comes on top. In evaluation the reference starts with [gMASK] sop,
 which count, and which decoding hides.
 
-What ``data.protocol`` "default" does otherwise than "official", and why:
+Where ``data.protocol`` "default" differs from "official", and why:
 
-| case                               | official                       | default                      |
-|------------------------------------|--------------------------------|------------------------------|
-| dialogue too long                  | left end kept: the question    | oldest rounds go; question   |
-|                                    | and ``答：`` are lost          | and ``答：`` stay            |
-| newest question too long by itself | its end is lost, ``答：`` too  | its end is lost, ``答：``    |
-|                                    |                                | stays                        |
-| id 0 (<unk>, which is also the pad)| no label                       | keeps its label              |
-| in an answer                       |                                |                              |
-| ``ignore_pad_in_loss`` off         | the prompt is trained to be    | the prompt has no label      |
-|                                    | padding                        |                              |
-| answer too long                    | left end kept, </s> kept       | the same; it is counted      |
+    case                              official                      default
+    --------------------------------  ----------------------------  ---------------------------
+    a dialogue that is too long       left end kept: the question   oldest rounds go, question
+                                      and ``答：`` are lost         and ``答：`` stay
+    a newest question that is too     left end kept: its end and    its end is lost, ``答：``
+    long by itself                    ``答：`` are lost             stays
+    id 0, <unk> and the pad, in an    has no label                  keeps its label
+    answer
+    ``ignore_pad_in_loss`` is off     the prompt is trained to be   the prompt has no label
+                                      padding
+    an answer that is too long        left end and </s> kept        the same; it is counted
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ..params.data import Data
 from .encoded import UNTRAINED, Cut, Encoded, Prompt, keep_left, keep_newest
 from .rows import History, Row
 
-PADS_TO_CONSTANT_LENGTH = True
+PADS_WHEN_PREPARED = True
 
 
 def encode_training(row: Row, tokenizer: Any, data: Data) -> Encoded:

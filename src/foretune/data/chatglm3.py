@@ -1,30 +1,29 @@
-"""ChatGLM3-6B: rows as the authors' ``finetune_demo/finetune_hf.py`` encodes conversations.
+r"""ChatGLM3-6B: rows as the authors' ``finetune_demo/finetune_hf.py`` encodes conversations.
 
-    [gMASK] sop <|user|> \\n question <|assistant|> \\n answer </s>
-      -100 .. ..    ..    ..   ..         -100      \\n answer </s>    labels: 3 + len(answer)
+    [gMASK] sop <|user|> \n question <|assistant|> \n answer </s>
+     -100  ..                             -100     \n answer </s>    labels: len(answer) + 3
 
 Which official code is meant: the ``main.py`` of ChatGLM2 asks the tokenizer for ``build_prompt``,
-which ChatGLM3's does not have, so on ChatGLM3 it only ever ran with the tokenizer changed by hand,
-in a format that this model's chat does not use. ``finetune_hf.py`` reads conversations; a row is
-read here as the conversation of its history, its prompt and its response. It trains every turn of
-the assistant; here, as in the other families, what stands in the history is context and carries no
-loss. ``max_source_length`` is its ``max_input_length``, ``max_target_length`` its
-``max_output_length``.
+which ChatGLM3's does not have. It ran on ChatGLM3 only with a tokenizer changed by hand, in a
+format that this model's chat does not use. ``finetune_hf.py`` reads conversations; a row is read
+here as the conversation of its history, its prompt and its response. That script trains every turn
+of the assistant; here, as in the other families, the history is context and carries no loss.
+``max_source_length`` is its ``max_input_length``, ``max_target_length`` its ``max_output_length``.
 
-In training only the sum of both limits and one counts; in evaluation the prompt may have
-``max_source_length`` tokens with the closing <|assistant|>, the reference ``max_eval_target_length``.
+In training only the sum of both limits and one counts. In evaluation the prompt may have
+``max_source_length`` tokens, the closing <|assistant|> among them, and the reference
+``max_eval_target_length``.
 
-What ``data.protocol`` "default" does otherwise than "official", and why:
+Where ``data.protocol`` "default" differs from "official", and why:
 
-| case                          | official                         | default                         |
-|-------------------------------|----------------------------------|---------------------------------|
-| training, too long            | left end kept: the end of the    | the answer keeps its limit;     |
-|                               | answer is lost, or with a long   | the oldest rounds go, then the  |
-|                               | prompt all of it, so that nothing| end of the question;            |
-|                               | is trained                       | <|assistant|> stays             |
-| evaluation, prompt too long   | the row is left out without a    | the same cut as in training     |
-|                               | word                             |                                 |
-| answer too long               | left end kept, </s> lost         | the same; it is counted         |
+    case                              official                      default
+    --------------------------------  ----------------------------  ---------------------------
+    training, too long                left end kept: the answer's   the answer keeps its limit;
+                                      end is lost; with a long      oldest rounds go, then the
+                                      prompt all of it, and         question's end;
+                                      nothing is trained            <|assistant|> stays
+    evaluation, prompt too long       the row is left out           cut as in training
+    an answer that is too long        left end kept, </s> lost      the same; it is counted
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from ..params.data import Data
 from .encoded import UNTRAINED, Cut, Encoded, Prompt, keep_left, keep_newest
 from .rows import History, Row
 
-PADS_TO_CONSTANT_LENGTH = False
+PADS_WHEN_PREPARED = False
 
 
 def encode_training(row: Row, tokenizer: Any, data: Data) -> Encoded:

@@ -41,8 +41,9 @@ class Encoded:
 class Family(Protocol):
     """What the module of a family offers."""
 
-    PADS_TO_CONSTANT_LENGTH: bool
-    """Whether the official code pads every training example to ``constant_length``."""
+    PADS_WHEN_PREPARED: bool
+    """Whether the official code pads when it prepares the rows and not batch by batch: training
+    examples to ``constant_length``, prompts to the longest of a block."""
 
     def encode_training(self, row: Row, tokenizer: Any, data: Data) -> Encoded:
         """Prompt and answer, with labels on what is trained."""

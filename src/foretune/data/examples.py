@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -19,7 +20,7 @@ class Ragged:
     @classmethod
     def of(cls, rows: Sequence[list[int]]) -> Ragged:
         lengths = [len(row) for row in rows]
-        values = np.fromiter((i for row in rows for i in row), np.int32, count=sum(lengths))
+        values = np.fromiter(chain.from_iterable(rows), np.int32, count=sum(lengths))
         return cls(values, np.cumsum(lengths, dtype=np.int64))
 
     @classmethod
@@ -75,12 +76,17 @@ BLOCK = 1000
 """Rows that the official code tokenizes, and pads, together (the batch size of datasets' map)."""
 
 
-def block_lengths(lengths: np.ndarray, rows: Sequence[int], workers: int | None) -> np.ndarray:
+def block_lengths(lengths: np.ndarray, workers: int | None) -> np.ndarray:
     """For each example the longest of its block: what ``main.py`` pads an evaluation row to.
+
+    Each of its workers takes one run of rows and cuts that into blocks. Blocks are counted over
+    the usable rows; empty rows among them would move the official borders by as many.
 
     Args:
         lengths: int [examples].
-        rows: which row of the file, counted from 0, each example was made of; blocks are of rows.
-        workers: its ``preprocessing_num_workers``: each takes one run of rows, in blocks of its own.
+        workers: its ``preprocessing_num_workers``.
     """
-    raise NotImplementedError
+    shares = np.array_split(lengths, min(workers or 1, max(len(lengths), 1)))
+    blocks = [share[at : at + BLOCK] for share in shares for at in range(0, len(share), BLOCK)]
+    longest = [np.full_like(block, block.max()) for block in blocks]
+    return np.concatenate(longest) if longest else lengths

@@ -1,4 +1,4 @@
-"""Records of a data set on the Hugging Face hub, or on disk, through the optional `datasets` package."""
+"""Records of a data set on the Hugging Face hub, through the optional package `datasets`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def hub_records(data: Data, part: str) -> Iterator[Record]:
     """
     name = str(data.dataset)
     try:
-        from datasets import load_dataset
+        from datasets import load_dataset  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise refuse(
             what=f"data.dataset = {name!r} needs the package `datasets`",

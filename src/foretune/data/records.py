@@ -212,7 +212,7 @@ def _not_json(file: str, line: int, message: str, near: str) -> Problem:
         what=f"broken JSON: {message[:1].lower()}{message[1:]}",
         where=place(file, line),
         why=f"it stands near: {near}",
-        fix="mend the JSON there; text needs double quotes, \\n for a new line, no comma at the end",
+        fix="mend the JSON there: double quotes, \\n for a new line, no comma after the last",
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NoReturn
@@ -149,10 +150,8 @@ class _Columns:
 
     def _rounds(self, line: int, rounds: Any, problems: list[Problem]) -> History:
         if isinstance(rounds, str):  # a csv cell
-            try:
+            with suppress(ValueError):  # what is no JSON stays text, and that is no list
                 rounds = json.loads(rounds)
-            except ValueError:
-                pass  # stays text, which is no list
         pairs = rounds if isinstance(rounds, list) else [rounds]
         for pair in pairs:
             if not (

@@ -1,9 +1,10 @@
-"""Batched generation over a prepared set, and the file of predictions that the authors' scripts write."""
+"""Batched generation over a prepared set, and the file of predictions that the authors' scripts
+write.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -12,9 +13,11 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from tqdm import tqdm
-from transformers import PreTrainedTokenizerBase, set_seed
+from transformers import set_seed
 
 from ..data.collate import PromptCollator
+from ..data.examples import Examples
+from ..files import write_whole
 from ..params.generate import Generate
 
 PREDICTIONS = "generated_predictions.txt"
@@ -37,8 +40,8 @@ def sampling(generate: Generate) -> dict[str, Any]:
 @torch.inference_mode()
 def predict(
     model: Any,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[dict[str, Any]],
+    prompts: Examples,
+    collate: PromptCollator,
     *,
     generate: Generate,
     batch: int,
@@ -47,10 +50,10 @@ def predict(
 ) -> list[str]:
     """The answer to every prompt, in order, the prompt cut off and special tokens left out.
 
-    Each process takes its share of the prompts and all of them get all answers. Sampling is seeded, so the same prompts,
-    batch and number of processes give the same answers.
+    Each process takes its share of the prompts and all of them get all answers. Sampling is seeded,
+    so the same prompts, batch and number of processes give the same answers.
     """
-    state, collate = PartialState(), PromptCollator(tokenizer)
+    state, tokenizer = PartialState(), collate.tokenizer
     set_seed(seed)
     model.eval()
     answers: list[str] = []
@@ -67,7 +70,7 @@ def predict(
             tokens_BL = model.generate(**inputs, **sampling(generate))
             prompt_length = inputs["input_ids"].shape[1]
             answers += [
-                cast(str, tokenizer.decode(tokens_L, skip_special_tokens=True)).strip()
+                tokenizer.decode(tokens_L, skip_special_tokens=True).strip()
                 for tokens_L in tokens_BL[:, prompt_length:].tolist()
             ]
             bar.update(len(rows))
@@ -75,16 +78,12 @@ def predict(
     return gather_object(answers) if state.num_processes > 1 else answers
 
 
-def write_predictions(
-    folder: Path, labels: Sequence[str], predictions: Sequence[str]
-) -> Path:
-    """One JSON object a line, keys and order as the authors' scripts write them; written aside, then renamed."""
+def write_predictions(folder: Path, labels: Sequence[str], predictions: Sequence[str]) -> Path:
+    """One JSON object a line, keys and order as the authors' scripts write them; written aside,
+    then renamed.
+    """
     lines = [
         json.dumps({"labels": label, "predict": prediction}, ensure_ascii=False) + "\n"
         for label, prediction in zip(labels, predictions, strict=True)
     ]
-    place = folder / PREDICTIONS
-    aside = place.with_suffix(".unfinished")
-    aside.write_text("".join(lines), encoding="utf-8")
-    os.replace(aside, place)
-    return place
+    return write_whole(folder / PREDICTIONS, "".join(lines))

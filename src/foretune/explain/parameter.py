@@ -17,7 +17,9 @@ LABELS = {
 
 
 def find(name: str) -> str:
-    """The dotted path of a parameter, by its path, its last part, or any name that a format has for it."""
+    """The dotted path of a parameter, by its path, its last part, or any name that a format has for
+    it.
+    """
     paths = parameters()
     if name in paths:
         return name
@@ -52,7 +54,7 @@ def explain_parameter(path: str, run: Run | None = None, *, language: str = "en"
     value, takes, default, unit, origin, also, source, unset = LABELS[language]
     rows: list[tuple[str, str]] = []
     if run is not None:
-        rows += [(value, repr(run.get(path))), (origin, str(run.origin(path)))]
+        rows += [(value, repr(run.shown(path))), (origin, str(run.origin(path)))]
     rows += [(takes, expected(field)), (default, repr(field.default))]
     optional = {
         unit: facts.unit,

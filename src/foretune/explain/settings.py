@@ -9,7 +9,9 @@ from ..params.run import Run, parameters, section_of
 
 
 def explain_run(run: Run, *, language: str = "en") -> Iterator[str]:
-    """Every value that the run's files set or that follows from them, the most important first; then what was mended."""
+    """Every value that the run's files set or that follows from them, the most important first;
+    then what was mended.
+    """
     touched = {setting.path for setting in run.settings}
     order = list(parameters())
     paths = sorted(
@@ -18,7 +20,7 @@ def explain_run(run: Run, *, language: str = "en") -> Iterator[str]:
     )
     for path in paths:
         name = path.rpartition(".")[2]
-        yield f"{path} = {run.get(path)!r}    [{run.origin(path)}]"
+        yield f"{path} = {run.shown(path)!r}    [{run.origin(path)}]"
         yield f"    {words_of(section_of(path), name).in_language(language)}"
     if run.notes:
         yield ""

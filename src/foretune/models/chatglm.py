@@ -9,6 +9,7 @@ R rotary parts of a head (2, or 1 where positions have one dimension), F frequen
 vocabulary.
 """
 
+# ruff: noqa: RUF012 - transformers wants plain lists as class attributes
 from __future__ import annotations
 
 from typing import Any, cast
@@ -24,6 +25,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from ..errors import refuse
 from ..params.arch.chatglm import ChatGLM
+from .dialogue import Speaks
 from .hf import config_of
 from .prefix import Prefix, PrefixEncoder, TakesPrefix, with_prefix
 from .quantized import PACKED_NAMES, pack_linears
@@ -37,7 +39,7 @@ passes on.
 class ChatGLMConfig(config_of(ChatGLM)):
     """Keys of the published config.json, and the names that transformers asks for."""
 
-    attribute_map = {  # noqa: RUF012
+    attribute_map = {
         "num_hidden_layers": "num_layers",
         "intermediate_size": "inner_hidden_size",
         "max_position_embeddings": "max_sequence_length",
@@ -52,6 +54,18 @@ class ChatGLMConfig(config_of(ChatGLM)):
     def rotary_parts(self) -> int:
         """Parts of a head that are rotated by a position of their own."""
         return 2 if self.position_encoding_2d else 1
+
+
+def known(input_ids: Tensor | None) -> Tensor:
+    """The token ids, which positions and mask are made from."""
+    if input_ids is None:
+        raise refuse(
+            what="inputs_embeds came without position_ids or without a 4-D attention_mask",
+            where="ChatGLMModel.forward",
+            why="both are made from the places of [gMASK] and bos among the token ids",
+            fix="pass position_ids and attention_mask as the tokenizer makes them, or input_ids",
+        )
+    return input_ids
 
 
 def rotary_tables(positions_BRT: Tensor, width: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -125,7 +139,7 @@ class SelfAttention(nn.Module):
             k_BNSD, v_BNSD = past_key_values.update(k_BNSD, v_BNSD, self.layer_idx)
         k_BNSD, v_BNSD = with_prefix(prefix, k_BNSD, v_BNSD)
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(
-            self.config._attn_implementation, eager_attention
+            self.config._attn_implementation or "eager", eager_attention
         )
         mixed_BTND, _ = attend(
             self, q_BNTD, k_BNSD, v_BNSD, mask_B1TS, scaling=width**-0.5, **kwargs
@@ -166,7 +180,7 @@ class GLMBlock(GradientCheckpointingLayer):
         past_key_values: Cache | None = None,
         **kwargs: Any,
     ) -> Tensor:
-        # tensors that need a gradient are arguments of their own: reentrant checkpointing looks into no tuple
+        # each tensor an argument of its own: reentrant checkpointing finds no gradient in a tuple
         prefix = None if prefix_k is None or prefix_v is None else (prefix_k, prefix_v)
         rotary = (cos_B1TRF, sin_B1TRF)
         normed = self.input_layernorm(x_BTH)
@@ -180,10 +194,10 @@ class ChatGLMPreTrainedModel(PreTrainedModel):
     config_class = ChatGLMConfig
     base_model_prefix = "transformer"
     _input_embed_layer = "word_embeddings"
-    _no_split_modules = ["GLMBlock"]  # noqa: RUF012
-    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
-    _keys_to_ignore_on_load_unexpected = [r"rotary_emb\.inv_freq$"]  # noqa: RUF012
-    _keep_in_fp32_modules_strict = ["prefix_encoder"]  # noqa: RUF012
+    _no_split_modules = ["GLMBlock"]
+    _skip_keys_device_placement = ["past_key_values"]
+    _keys_to_ignore_on_load_unexpected = [r"rotary_emb\.inv_freq$"]
+    _keep_in_fp32_modules_strict = ["prefix_encoder"]
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _supports_attention_backend = True
@@ -226,7 +240,7 @@ class ChatGLMModel(ChatGLMPreTrainedModel):
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.config)
         if position_ids is None:
-            position_ids = self.positions(input_ids, attention_mask)
+            position_ids = self.positions(known(input_ids), attention_mask)
         if position_ids.ndim == 2:
             position_ids = position_ids[:, None]
         if prefix is None and self.prefix_encoder is not None:
@@ -252,7 +266,7 @@ class ChatGLMModel(ChatGLMPreTrainedModel):
             hidden_states=cast(Any, tuple(hidden)) if output_hidden_states else None,
         )
 
-    def positions(self, input_ids: Tensor | None, attention_mask: Tensor | None) -> Tensor:
+    def positions(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
         """Positions [B, R, T] of whole texts, counted from the first token that is not padding.
 
         In the prompt the first row counts and the second is 0; from bos on the first row stays at
@@ -271,29 +285,23 @@ class ChatGLMModel(ChatGLMPreTrainedModel):
         context_BT = torch.where(in_answer_BT & ~has_gmask_B1, place_B1, index_T) - start_B1
         return context_BT[:, None].clamp(min=0)
 
-    def landmarks(self, input_ids: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def landmarks(self, input_ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of each row [B, 1]: the place of its [gMASK] or [MASK], that of its bos, and whether it
         has a [gMASK].
         """
-        if input_ids is None:
-            raise refuse(
-                what="inputs_embeds came without position_ids or without a 4-D attention_mask",
-                where=f"{type(self).__name__}.forward",
-                why="both are made from the places of [gMASK] and bos among the token ids",
-                fix="pass position_ids and attention_mask as the tokenizer makes them, or input_ids",
-            )
         bos_BT = input_ids == self.config.bos_token_id
         gmask_BT = input_ids == self.config.gmask_token_id
         has_gmask_B1 = gmask_BT.any(dim=1, keepdim=True)
         mask_BT = torch.where(has_gmask_B1, gmask_BT, input_ids == self.config.mask_token_id)
         complete_B = bos_BT.any(dim=1) & mask_BT.any(dim=1)
         if not complete_B.all():
+            ids = (self.config.gmask_token_id, self.config.mask_token_id, self.config.bos_token_id)
             raise refuse(
-                what=f"row {int(complete_B.int().argmin())} of input_ids has no [gMASK] (or [MASK]) or no bos",
+                what=f"row {int(complete_B.int().argmin())} of input_ids lacks [gMASK] or bos",
                 where=f"{type(self).__name__}.forward",
-                why="positions and mask are counted from them "
-                f"(ids {self.config.gmask_token_id}, {self.config.mask_token_id} and {self.config.bos_token_id})",
-                fix="encode with the model's tokenizer, which appends [gMASK] and bos to the prompt",
+                why="positions and mask are counted from [gMASK] (or [MASK]) and bos: ids "
+                + ", ".join(map(str, ids)),
+                fix="encode with the model's own tokenizer, which puts both behind the prompt",
             )
         place_B1 = mask_BT.int().argmax(dim=1, keepdim=True)
         return place_B1, bos_BT.int().argmax(dim=1, keepdim=True), has_gmask_B1
@@ -323,7 +331,7 @@ class ChatGLMModel(ChatGLMPreTrainedModel):
             query_T1 = past + torch.arange(new, device=x_BTH.device)[:, None]
             hidden = (key_S > query_T1)[None, None]
             if past == 0:  # the prompt sees itself in both directions, without bos
-                answer_B1 = self.landmarks(input_ids)[1]
+                answer_B1 = self.landmarks(known(input_ids))[1]
                 hidden = hidden & (key_S >= answer_B1[:, None, None])
             if attention_mask is not None:
                 padding_BS = F.pad(attention_mask == 0, (0, keys - attention_mask.shape[1]))
@@ -332,8 +340,9 @@ class ChatGLMModel(ChatGLMPreTrainedModel):
         return torch.zeros_like(hidden, dtype=x_BTH.dtype).masked_fill(hidden, lowest)
 
 
-class ChatGLMForConditionalGeneration(TakesPrefix, ChatGLMPreTrainedModel, GenerationMixin):
-    _tied_weights_keys = {"lm_head.weight": "transformer.word_embeddings.weight"}  # noqa: RUF012
+class ChatGLMForConditionalGeneration(Speaks, TakesPrefix, ChatGLMPreTrainedModel, GenerationMixin):
+    published_sampling = {"max_length": 2048, "top_p": 0.7, "temperature": 0.95}
+    _tied_weights_keys = {"lm_head.weight": "transformer.word_embeddings.weight"}
 
     def __init__(self, config: ChatGLMConfig) -> None:
         super().__init__(config)
@@ -398,7 +407,7 @@ class ChatGLMForConditionalGeneration(TakesPrefix, ChatGLMPreTrainedModel, Gener
         """
         mask = kwargs.get("attention_mask")
         if mask is not None and mask.ndim == 4:
-            # the last token sees all but padding; what the prompt sees of itself is made again from the ids
+            # the last token sees all but padding; the rest of the mask is made again from the ids
             kwargs["attention_mask"] = (~mask[:, 0, -1]).long()
         return super().generate(*args, **kwargs)
 
@@ -429,7 +438,7 @@ class ChatGLMForConditionalGeneration(TakesPrefix, ChatGLMPreTrainedModel, Gener
         """With one dimension the published code gives every generated token the place of [gMASK] or
         [MASK].
         """
-        inputs = super().prepare_inputs_for_generation(input_ids, *args, **kwargs)
+        inputs = cast(Any, super()).prepare_inputs_for_generation(input_ids, *args, **kwargs)
         if not self.config.position_encoding_2d and inputs["input_ids"].shape != input_ids.shape:
             inputs["position_ids"] = self.transformer.landmarks(input_ids)[0][:, None]
         return inputs

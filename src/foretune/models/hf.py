@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, ClassVar
 
-from transformers import PreTrainedConfig
+from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
 
-from ..params.arch import Architecture, Shape, family_of, read_architecture
+from ..params.arch import Architecture, Shape, families, family_of, read_architecture
 
 KEPT_BY_TRANSFORMERS = (
-    "model_type", "architectures", "auto_map", "name_or_path", "torch_dtype", "transformers_version",
+    "model_type", "architectures", "auto_map",
+    "name_or_path", "torch_dtype", "transformers_version",
 )  # fmt: skip
 
 
@@ -33,7 +35,7 @@ class PublishedConfig(PreTrainedConfig):
 
     @classmethod
     def from_dict(cls, config_dict: Mapping[str, Any], **kwargs: Any) -> Any:
-        """The config of the family that the keys belong to: several families share one model_type."""
+        """The config of the family that the keys belong to: several share one model_type."""
         family = family_of(config_dict)
         if family is None or family is cls.architecture:
             return super().from_dict(dict(config_dict), **kwargs)
@@ -47,9 +49,16 @@ class PublishedConfig(PreTrainedConfig):
         return output
 
 
+def module_name(family: type[Architecture]) -> str:
+    """Where the family's model is, or would be: in the file that has the name of the one in
+    params/arch.
+    """
+    return f"{__package__}.{family.__module__.rpartition('.')[2]}"
+
+
 def family_module(family: type[Architecture]) -> ModuleType:
-    """The file of this package with the family's model: it has the name of the file in params/arch."""
-    return import_module(f"{__package__}.{family.__module__.rpartition('.')[2]}")
+    """The file with the family's model."""
+    return import_module(module_name(family))
 
 
 def published_config(family: type[Architecture]) -> type[PublishedConfig]:
@@ -79,4 +88,20 @@ def config_of(architecture: type[Architecture]) -> type[PublishedConfig]:
             "model_type": architecture.model_fields["model_type"].default,
             **{name: field.default for name, field in fields.items()},
         },
+    )
+
+
+def native_families() -> tuple[type[Architecture], ...]:
+    """The families that have a model file here."""
+    return tuple(family for family in families() if find_spec(module_name(family)) is not None)
+
+
+def native_model(family: type[Architecture]) -> type[PreTrainedModel]:
+    """The class of a family that generates text."""
+    return next(
+        found
+        for found in vars(family_module(family)).values()
+        if isinstance(found, type)
+        and issubclass(found, PreTrainedModel)
+        and issubclass(found, GenerationMixin)
     )

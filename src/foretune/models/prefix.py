@@ -51,7 +51,7 @@ class PrefixEncoder(nn.Module):
         return tuple(zip(halves[::2], halves[1::2], strict=True))
 
     def reset_parameters(self) -> None:
-        """The start that the published training has: torch's own, and not the model's small normal."""
+        """The start of the published training: torch's own, not the model's small normal."""
         init.normal_(self.embedding.weight)
         for linear in (module for module in self.modules() if isinstance(module, nn.Linear)):
             init.kaiming_uniform_(linear.weight, a=5**0.5)
@@ -87,7 +87,7 @@ class TakesPrefix:
     @torch.no_grad()
     def generate(self, *args: Any, **kwargs: Any) -> Any:
         """As in transformers; the prefix is made here and not anew for every token."""
-        encoder = cast("PreTrainedModel", self).base_model.prefix_encoder
+        encoder = cast(Any, self).base_model.prefix_encoder
         if encoder is not None:
             kwargs.setdefault("prefix", encoder(1))
         return super().generate(*args, **kwargs)  # type: ignore[misc]

@@ -28,7 +28,7 @@ from transformers.quantizers.auto import register_quantization_config, register_
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from foretune.errors import refuse
+from ..errors import refuse
 
 PACKED_NAMES = ("query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h")
 
@@ -183,8 +183,9 @@ class PackedLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [..., K] to [..., N] in x's dtype, or in autocast's where it is on."""
-        if torch.is_autocast_enabled(x.device.type):
-            x = x.to(torch.get_autocast_dtype(x.device.type))
+        kind = x.device.type
+        if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+            x = x.to(torch.get_autocast_dtype(kind))
         x_MK = x.reshape(-1, self.in_features)
         out_MN = _PackedProduct.apply(x_MK, self.weight, self.weight_scale, self.bits)
         if self.bias is not None:

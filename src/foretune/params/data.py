@@ -13,7 +13,7 @@ class Data(Section):
     模型学习的数据：文件、列，以及长度上限。
     """
 
-    train: str | None = param(None, matters=3)
+    train: str | None = param(None, matters=2)
     """File of training rows: JSON objects, one per line or in one list, or CSV.
 
     训练数据文件：JSON 对象（每行一个，或整体为一个列表），也可以是 CSV。
@@ -60,7 +60,7 @@ class Data(Section):
     """Column with the earlier turns, a list of [question, answer] pairs. They become part of the
     prompt, so nothing in them is trained on.
 
-    历史对话所在的列，内容为若干 [问, 答] 对。它们拼入提示词，因此不参与损失计算。
+    历史对话所在的列，内容为若干“问、答”对。它们拼入提示词，因此不参与损失计算。
     """
 
     source_prefix: str = param("")

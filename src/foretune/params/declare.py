@@ -12,8 +12,9 @@
         更新矩阵的秩；可训练参数量随它线性增长。
         \"\"\"
 
-A default, a range or a choice stands in the call or the annotation and nowhere else. ``None`` as a default means that the
-value is taken from somewhere else when nobody writes it; ``when_unset`` says from where, as a dotted path or in words.
+A default, a range or a choice stands in the call or the annotation and nowhere else. ``None`` as a
+default means that the value is taken from somewhere else when nobody writes it; ``when_unset`` says
+from where, as a dotted path or in words.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class Facts:
     unit: str | None = None
     source: str | None = None
     when_unset: str | None = None
+    secret: bool = False
+    """Never shown: a token, a password."""
 
 
 def param(
@@ -60,9 +63,10 @@ def param(
     unit: str | None = None,
     source: str | None = None,
     when_unset: str | None = None,
+    secret: bool = False,
 ) -> T:
     """Declares a parameter; typed as its default, so that a type checker sees an ordinary one."""
-    facts = Facts(matters=matters, unit=unit, source=source, when_unset=when_unset)
+    facts = Facts(matters=matters, unit=unit, source=source, when_unset=when_unset, secret=secret)
     extra: dict[str, Any] = {"facts": facts}
     declared: Any = Field(
         default, ge=at_least, gt=above, le=at_most, lt=below, json_schema_extra=extra
@@ -96,7 +100,9 @@ class Words:
 
 
 def words_of(section: type[BaseModel], name: str | None = None) -> Words:
-    """The words under ``section.name``, or those of the section itself; empty where nobody wrote any."""
+    """The words under ``section.name``, or those of the section itself; empty where nobody wrote
+    any.
+    """
     if name is None:
         return _two_paragraphs(inspect.getdoc(section) or "")
     for owner in section.__mro__:

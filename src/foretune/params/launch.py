@@ -13,7 +13,7 @@ class Launch(Section):
     如何启动：要做哪些事，用哪些设备，开多少个进程。
     """
 
-    train: bool = param(False, matters=3)
+    train: bool = param(False, matters=2)
     """Train the model. Without it a script reads its arguments and trains nothing.
 
     进行训练。不打开时脚本只读参数，什么也不训练。

@@ -77,8 +77,8 @@ class Lora(Section):
         when_unset="the linears this family is tuned on, query_key_value in the ChatGLM families",
     )
     """Names of the linear layers that get an adapter; a name stands for every module whose path
-    ends in it. With as many trainable parameters, more layers at a smaller rank did better in the
-    paper than few layers at a larger one.
+    ends in it. For the same number of trainable parameters the paper does better with more kinds of
+    layers at a smaller rank than with few at a larger one.
 
     加适配器的线性层名称；一个名称代表路径以它结尾的所有模块。论文的结果是：可训练参数量相同时，多加
     几种层、用较小的秩，好过只加少数层而用较大的秩。

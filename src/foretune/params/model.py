@@ -13,7 +13,7 @@ class Model(Section):
     要微调的模型，以及它的各个文件来自哪里。
     """
 
-    path: str | None = param(None, matters=3)
+    path: str | None = param(None, matters=2)
     """Folder or hub name of the model: config.json, weights and tokenizer files. Code that lies in
     that folder is never executed; the families are part of foretune.
 

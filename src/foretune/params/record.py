@@ -13,7 +13,7 @@ class Record(Section):
     训练过程记录什么：检查点、评估结果和日志，以及间隔多久。
     """
 
-    output: str | None = param(None, matters=3)
+    output: str | None = param(None, matters=2)
     """Folder for checkpoints, metrics and predictions. It is made when it is not there.
 
     存放检查点、指标和预测结果的文件夹，不存在时自动创建。

@@ -65,7 +65,9 @@ def _lengths(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]
         yield _taken("data.max_eval_target_length", length, "data.max_target_length")
     if run.generate.max_length is None:
         total = data.max_source_length + data.max_target_length + 1
-        reason = "data.max_source_length + data.max_target_length + 1, as main.py of the authors does"
+        reason = (
+            "data.max_source_length + data.max_target_length + 1, as main.py of the authors does"
+        )
         yield _taken("generate.max_length", total, reason)
     if run.generate.num_beams is None:
         yield _taken("generate.num_beams", 1, "no beam search is written")

@@ -1,23 +1,24 @@
 """The typed run: what explain, check, plan and train consume.
 
-A run is made of settings, each of which knows where it was written. A written run and a resolved run are two values of
-this one type: resolving adds the settings that nobody wrote, with the reason for each.
+A run is made of settings, each of which knows where it was written. A written run and a resolved
+run are two values of this one type: resolving adds the settings that nobody wrote, with the reason
+for each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from ..errors import Problem, UserError
 from ..text import nearest
 from .batch import Batch
 from .data import Data
-from .declare import Section, param
+from .declare import Section, facts_of, param
 from .generate import Generate
 from .launch import Launch
 from .method import Method
@@ -65,6 +66,11 @@ class Run(Section):
                 return setting.origin
         return DEFAULT
 
+    def shown(self, path: str) -> object:
+        """The value as it may be shown: a secret's is not."""
+        value = self.get(path)
+        return "***" if value is not None and facts_of(parameters()[path]).secret else value
+
     def written(self, path: str) -> bool:
         """Whether a person wrote this value somewhere."""
         return self.origin(path).written
@@ -107,7 +113,7 @@ def _walk(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[Bas
 def _adapter(path: str) -> TypeAdapter[Any]:
     """Checks one value against its parameter's type and range."""
     field = parameters()[path]
-    return TypeAdapter(Annotated[cast(Any, field.annotation), *field.metadata])
+    return TypeAdapter(Annotated[cast(Any, field.annotation), Field(), *field.metadata])
 
 
 def compose(settings: Iterable[Setting], notes: Iterable[Note] = ()) -> Run:
@@ -133,11 +139,23 @@ def compose(settings: Iterable[Setting], notes: Iterable[Note] = ()) -> Run:
 
 
 def _validated(setting: Setting) -> Any:
-    """The value in its declared type. Text ('8') is read as what it means; a typed value must have the type already."""
+    """The value in its declared type. Text ('8') is read as what it means; a typed value must have
+    the type already.
+    """
     value = setting.value
+    if setting.text and isinstance(value, str):
+        value = _choice(setting.path, value)
     if isinstance(value, list):
         value = tuple(cast(list[object], value))
     return _adapter(setting.path).validate_python(value, strict=not setting.text)
+
+
+def _choice(path: str, text: str) -> object:
+    """Text as the choice that it spells, where the choices are no text: '4' of Literal[4, 8]."""
+    annotation: Any = parameters()[path].annotation
+    options = [part for part in (annotation, *get_args(annotation)) if get_origin(part) is Literal]
+    choices = [choice for option in options for choice in get_args(option)]
+    return next((choice for choice in choices if str(choice) == text), text)
 
 
 def _put(values: dict[str, Any], path: str, value: object) -> None:

@@ -9,7 +9,9 @@ from ..text import place
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The place where a value was written, in the writer's own spelling; or the reason why it has the value it has."""
+    """The place where a value was written, in the writer's own spelling; or the reason why it has
+    the value it has.
+    """
 
     file: str = ""
     line: int | None = None
@@ -52,7 +54,9 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something the reader of a run should know: what was translated, mended, or has no effect, and why."""
+    """Something the reader of a run should know: what was translated, mended, or has no effect, and
+    why.
+    """
 
     what: str
     where: str

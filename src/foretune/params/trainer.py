@@ -20,14 +20,6 @@ class Trainer(Section):
     损失除以所有设备的训练词元总数，使每个词元权重相同。否则训练词元少的设备与多的设备分量一样。
     """
 
-    train_sampling_strategy: Literal["random", "sequential", "batch_rebalance"] = param("random")
-    """Order of the training rows: shuffled in every epoch, as in the file, or shuffled and spread
-    so that devices get similar amounts of tokens. With batch.group_by_length it has no effect.
-
-    训练数据的顺序：每个 epoch 打乱、按文件顺序，或打乱后再分配使各设备的词元数相近。打
-    开 batch.group_by_length 时不起作用。
-    """
-
     length_column_name: str = param("length")
     """Column with ready lengths for grouping by length; without it every row is measured first.
 
@@ -310,7 +302,7 @@ class Trainer(Section):
     上传到的 hub 仓库名称。
     """
 
-    hub_token: str | None = param(None, when_unset="the stored login")
+    hub_token: str | None = param(None, when_unset="the stored login", secret=True)
     """Token to upload with. It is a secret: in a script it is readable for everybody who reads the
     script.
 

@@ -1,4 +1,6 @@
-"""The forecast of a run: what it will do, said before it does it, in the words of the trainer's own log."""
+"""The forecast of a run: what it will do, said before it does it, in the words of the trainer's own
+log.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ LOGS_STEPS_PER_EPOCH = (5, 3)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What a resolved run will do. A part is None where what it needs is not known (no data file, no model config)."""
+    """What a resolved run will do. A part is None where what it needs is not known (no data file,
+    no model config).
+    """
 
     run: Run
     facts: Facts
@@ -39,7 +43,9 @@ class Forecast:
 
     @property
     def examples_seen(self) -> int:
-        """Examples that the optimizer sees in all, a partial last accumulation counted as what it is."""
+        """Examples that the optimizer sees in all, a partial last accumulation counted as what it
+        is.
+        """
         assert self.steps is not None
         whole, rest = divmod(self.steps.steps, self.steps.steps_per_epoch)
         return whole * self._examples_per_epoch + min(
@@ -57,7 +63,9 @@ class Forecast:
         return self.steps.examples
 
     def figures(self) -> dict[str, Any]:
-        """The figures that a training run is held against, by the name under which reports show them."""
+        """The figures that a training run is held against, by the name under which reports show
+        them.
+        """
         train, made = self.facts.train, self.steps
         figures: dict[str, Any] = {}
         if train is not None:
@@ -156,7 +164,7 @@ def _about_steps(forecast: Forecast, made: Steps) -> Iterator[str]:
     if left and made.batches_per_epoch > made.accumulation:
         batches = counted(left, "batch", "batches")
         if release(version) < COUNTS_THE_LAST_PARTIAL_ACCUMULATION:
-            yield f"before transformers 4.52 the last {batches} of an epoch make no step of their own"
+            yield f"before transformers 4.52 the last {batches} of an epoch make no step"
         else:
             older = made.batches_per_epoch // made.accumulation
             yield (

@@ -23,7 +23,9 @@ def lora_parameters(linears: Sequence[Linear], rank: int) -> int:
 
 
 def targeted(shape: Shape, targets: Sequence[str]) -> list[Linear]:
-    """The linear layers whose name is, or ends in, one of ``targets`` (PEFT's rule for a list of names)."""
+    """The linear layers whose name is, or ends in, one of ``targets`` (PEFT's rule for a list of
+    names).
+    """
     return [
         linear
         for linear in shape.linears
@@ -64,7 +66,9 @@ class Explanation:
 
 
 def explanations(shape: Shape, trainable: int) -> Iterator[Explanation]:
-    """The ways that give exactly ``trainable`` parameters on this model: for when only the number of a log is known."""
+    """The ways that give exactly ``trainable`` parameters on this model: for when only the number
+    of a log is known.
+    """
     if trainable == shape.num_parameters:
         yield Explanation("full fine-tuning", "every parameter", trainable)
     per_rank = lora_parameters(targeted(shape, shape.default_lora_targets), 1)

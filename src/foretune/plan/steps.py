@@ -1,9 +1,8 @@
 """How many optimizer steps a run makes, by the trainer's own arithmetic.
 
 Read in transformers 4.30.2, 4.51.3, 4.52.4 and 5.23.0 (``Trainer._inner_training_loop``, later
-``set_initial_training_values``). Before 4.52 the micro batches left over at the end of an epoch, too few for a whole
-accumulation, made no step; since then they make one more.
-"""
+``set_initial_training_values``). Before 4.52 the micro batches left over at the end of an epoch,
+too few for a whole accumulation, made no step; since then they make one more."""
 
 from __future__ import annotations
 

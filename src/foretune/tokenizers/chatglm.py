@@ -19,11 +19,10 @@ from typing import Any
 
 import numpy as np
 from transformers import AddedToken, BatchEncoding
-from transformers.utils import to_py_obj
 
-from foretune.errors import refuse
-from foretune.tokenizers.published import ChatGLMTokenizer
-from foretune.tokenizers.vocabulary import read_vocabulary, tokens_of
+from ..errors import refuse
+from .published import ChatGLMTokenizer
+from .vocabulary import read_vocabulary, tokens_of
 
 NEWLINE = "<n>"
 TAB = "<|tab|>"
@@ -46,6 +45,9 @@ class ChatGLM1Tokenizer(ChatGLMTokenizer):
 
     family = "chatglm"
     vocab_files_names = {"vocab_file": "ice_text.model"}  # noqa: RUF012
+
+    bos_token_id: int  # transformers looks this and the next one up by their tokens
+    eos_token_id: int
 
     def __init__(
         self,
@@ -129,14 +131,20 @@ class ChatGLM1Tokenizer(ChatGLMTokenizer):
     # --- text to ids and back ---
 
     def _tokenize(self, text: str, **_: Any) -> list[str]:
+        return self.vocabulary.encode_as_pieces(self._prepare(text))
+
+    def _ids_of(self, text: str) -> list[int]:
+        ids = self.vocabulary.encode_as_ids(self._prepare(text))
+        return [i + self.num_image_tokens for i in ids] if self.num_image_tokens else ids
+
+    def _prepare(self, text: str) -> str:
+        """The text with white space in the tokens it has in the vocabulary."""
         if self.remove_space:
             text = " ".join(text.split())
         if self.do_lower_case:
             text = text.lower()
         text = text.replace("\n", NEWLINE).replace("\t", TAB)
-        if "  " in text:
-            text = BLANKS.sub(lambda blanks: f"<|blank_{len(blanks[0])}|>", text)
-        return self.vocabulary.encode_as_pieces(text)
+        return BLANKS.sub(lambda run: f"<|blank_{len(run[0])}|>", text) if "  " in text else text
 
     def _convert_id_to_token(self, index: int) -> str:
         if index < self.num_image_tokens:  # as published, -100 too is an image
@@ -165,13 +173,15 @@ class ChatGLM1Tokenizer(ChatGLMTokenizer):
     def pad(self, encoded_inputs: Any, *args: Any, **kwargs: Any) -> BatchEncoding:
         """Sequences padded to one length, as transformers does it.
 
-        transformers stacks attention masks given as square arrays without padding them; as lists
-        they take the way of all other inputs.
+        transformers stacks a list of square masks as they are; in a tuple it hands them to
+        `_pad` like all other inputs.
         """
-        rows = encoded_inputs if isinstance(encoded_inputs, Sequence) else [encoded_inputs]
-        for row in rows:
-            if "attention_mask" in row:
-                row["attention_mask"] = to_py_obj(row["attention_mask"])
+        if isinstance(encoded_inputs, Sequence):
+            keys = encoded_inputs[0] if encoded_inputs else ()
+            encoded_inputs = {key: [row[key] for row in encoded_inputs] for key in keys}
+        if isinstance(encoded_inputs.get("attention_mask"), list):
+            masks = tuple(encoded_inputs["attention_mask"])
+            encoded_inputs = {**encoded_inputs, "attention_mask": masks}
         return super().pad(encoded_inputs, *args, **kwargs)
 
     def _add_mask_and_positions(self, encoded_inputs: Any, max_length: int | None) -> None:
@@ -199,6 +209,10 @@ class ChatGLM1Tokenizer(ChatGLMTokenizer):
                 encoded_inputs["position_ids"], [(0, 0), (missing, 0)]
             )
 
+    def _published_settings(self) -> dict[str, Any]:
+        named = {"gmask_token": self.gmask_token, "end_token": self.end_token}
+        return super()._published_settings() | named
+
     # --- chat ---
 
     def build_prompt(self, query: str, history: Sequence[tuple[str, str]] | None = None) -> str:
@@ -214,7 +228,7 @@ class ChatGLM1Tokenizer(ChatGLMTokenizer):
 
 
 def hidden_from(length: int, context: int) -> np.ndarray:
-    """Which columns each row may not see, bool [1, L, L]: all see the context, the rest is causal."""
+    """What each row may not see, bool [1, L, L]: all rows see the context, the rest is causal."""
     hidden = ~np.tri(length, dtype=bool)
     hidden[:, :context] = False
     return hidden[None]

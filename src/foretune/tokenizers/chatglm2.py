@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 
 from transformers import PreTrainedTokenizer
 
-from foretune.errors import Problem, UserError, refuse
-from foretune.tokenizers.published import ChatGLMTokenizer
-from foretune.tokenizers.vocabulary import read_vocabulary, tokens_of
+from ..errors import Problem, UserError, refuse
+from .published import ChatGLMTokenizer
+from .vocabulary import read_vocabulary, tokens_of
 
 # The three special tokens that stand in the vocabulary file. They are read-only: the published
 # classes have them as properties, and no setting changes them.
@@ -46,5 +46,107 @@ class CommandTokenizer(ChatGLMTokenizer):
         refuse_other_tokens({name: kwargs.pop(name, None) for name in FIXED_TOKENS}, vocab_file)
         self.vocab_file = vocab_file
         self.vocabulary = read_vocabulary(vocab_file, self.vocab_files_names["vocab_file"])
-        self.token_ids = self._number_tokens()
+        self.token_ids, self.command_ids = self._number_tokens()
         super().__init__(**kwargs)
+
+    def _number_tokens(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Every token's id and every command's; raises UserError for another's vocabulary."""
+        pieces = tokens_of(self.vocabulary)
+        commands = {token: len(pieces) + i for i, token in enumerate(self.commands)}
+        fixed = {
+            "<pad>": self.vocabulary.unk_id(),
+            "<bos>": self.vocabulary.bos_id(),
+            "<eos>": self.vocabulary.eos_id(),
+        }
+        if min(fixed.values()) < 0 or not commands.keys().isdisjoint(pieces):
+            raise refuse(
+                what="tokenizer.model is not the vocabulary of ChatGLM2 and ChatGLM3",
+                where=self.vocab_file,
+                why="theirs has <unk>, <s> and </s>, and none of the tokens that are numbered "
+                f"after it, such as {self.commands[1]}",
+                fix="take tokenizer.model from the published model",
+            )
+        return {token: i for i, token in enumerate(pieces)} | commands, fixed | commands
+
+    # --- text to ids and back ---
+
+    def _tokenize(self, text: str, **_: Any) -> list[str]:
+        return self.vocabulary.encode_as_pieces(text)
+
+    def _ids_of(self, text: str) -> list[int]:
+        return self.vocabulary.encode_as_ids(text)
+
+    def get_command(self, token: str) -> int:
+        """The id of a special token: one of ``commands``, or ``<bos>``, ``<eos>``, ``<pad>``."""
+        if token not in self.command_ids:
+            raise ValueError(f"{token} is none of {', '.join(self.command_ids)}")
+        return self.command_ids[token]
+
+    # --- what the model reads ---
+
+    def get_prefix_tokens(self) -> list[int]:
+        """The ids that every input starts with: ``[gMASK] sop``."""
+        return [self.get_command("[gMASK]"), self.get_command("sop")]
+
+    def build_inputs_with_special_tokens(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
+    ) -> list[int]:
+        """``[gMASK] sop`` and the prompt; for a pair the answer and ``</s>`` after them."""
+        prompt = [*self.get_prefix_tokens(), *token_ids_0]
+        return prompt if token_ids_1 is None else [*prompt, *token_ids_1, self.eos_token_id]
+
+    def _add_mask_and_positions(self, encoded_inputs: Any, max_length: int | None) -> None:
+        length = len(encoded_inputs["input_ids"])
+        encoded_inputs.setdefault("attention_mask", [1] * length)
+        encoded_inputs.setdefault("position_ids", list(range(length)))
+
+    def _pad_left(self, encoded_inputs: Any, missing: int) -> None:
+        super()._pad_left(encoded_inputs, missing)
+        for key in ("attention_mask", "position_ids"):
+            encoded_inputs[key] = [0] * missing + encoded_inputs[key]
+
+
+class ChatGLM2Tokenizer(CommandTokenizer):
+    """The tokenizer of ChatGLM2-6B: its commands read as nothing, its chats are numbered rounds."""
+
+    family = "chatglm2"
+    commands = ("[MASK]", "[gMASK]", "[sMASK]", "sop", "eop")
+
+    def _convert_id_to_token(self, index: int) -> str:
+        if index < 0 or index in self.command_ids.values():
+            return ""
+        return self.vocabulary.id_to_piece(index)
+
+    def build_prompt(self, query: str, history: Sequence[tuple[str, str]] | None = None) -> str:
+        """The prompt of a chat: every turn by its number, counted from 1."""
+        history = history or []
+        turns = "".join(
+            f"[Round {i}]\n\n问：{q}\n\n答：{a}\n\n" for i, (q, a) in enumerate(history, start=1)
+        )
+        return f"{turns}[Round {len(history) + 1}]\n\n问：{query}\n\n答："
+
+    def process_response(self, text: str) -> str:
+        """See `process_response`."""
+        return process_response(text)
+
+
+def process_response(text: str) -> str:
+    """An answer as it is shown: no blanks around it, a year for the training-date placeholder."""
+    return text.strip().replace("[[训练时间]]", "2023年")
+
+
+def refuse_other_tokens(given: dict[str, Any], where: str) -> None:
+    """Raise UserError for each of the fixed tokens that is given as another one."""
+    problems = [
+        Problem(
+            what=f"{name} is set to {token!s}",
+            where=str(where),
+            why=f"it is {FIXED_TOKENS[name]} in the vocabulary of ChatGLM2 and ChatGLM3, and the "
+            "models were trained with it",
+            fix=f"remove {name} from tokenizer_config.json or from the call",
+        )
+        for name, token in given.items()
+        if token is not None and str(token) != FIXED_TOKENS[name]
+    ]
+    if problems:
+        raise UserError(problems)

@@ -28,11 +28,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sentencepiece import SentencePieceProcessor
-from transformers import PreTrainedTokenizer
-from transformers.utils import PaddingStrategy, cached_file
+from transformers import BatchEncoding, PreTrainedTokenizer
+from transformers.utils.generic import PaddingStrategy
+from transformers.utils.hub import cached_file
 
-from foretune.errors import refuse
-from foretune.tokenizers.vocabulary import read_vocabulary
+from ..errors import refuse
+from .vocabulary import read_vocabulary
 
 PUBLISHED_NAME = "ChatGLMTokenizer"
 ROLE_TOKEN = "<|assistant|>"
@@ -71,10 +72,11 @@ class ChatGLMTokenizer(PreTrainedTokenizer):
     # --- which family ---
 
     def __new__(cls, vocab_file: str | None = None, *_: Any, family: str | None = None, **__: Any):
-        if cls is ChatGLMTokenizer:
-            folder = Path(vocab_file or ".").parent
-            cls = class_of(family, lambda name: existing(folder / name), str(folder))
-        return super().__new__(cls)
+        if cls is not ChatGLMTokenizer:
+            return object.__new__(cls)
+        folder = Path(vocab_file or ".").parent
+        chosen = class_of(family, lambda name: existing(folder / name), str(folder))
+        return object.__new__(chosen)
 
     @classmethod
     def from_pretrained(
@@ -89,13 +91,12 @@ class ChatGLMTokenizer(PreTrainedTokenizer):
         ``family`` says which one it is when the files do not. Raises UserError when neither does,
         and when the vocabulary file is missing or not this family's.
         """
-        if cls is ChatGLMTokenizer:
-            name = str(pretrained_model_name_or_path)
-            options = {key: kwargs[key] for key in HUB_OPTIONS if key in kwargs}
-            cls = class_of(family, lambda file: published_file(name, file, options), name)
-        return super(ChatGLMTokenizer, cls).from_pretrained(
-            pretrained_model_name_or_path, *inputs, **kwargs
-        )
+        name = str(pretrained_model_name_or_path)
+        if cls is not ChatGLMTokenizer:
+            return super().from_pretrained(name, *inputs, **kwargs)
+        options = {key: kwargs[key] for key in HUB_OPTIONS if key in kwargs}
+        chosen = class_of(family, lambda file: published_file(name, file, options), name)
+        return chosen.from_pretrained(name, *inputs, **kwargs)
 
     # --- text to ids and back ---
 
@@ -109,23 +110,43 @@ class ChatGLMTokenizer(PreTrainedTokenizer):
         return self.token_ids | self.get_added_vocab()
 
     def tokenize(self, text: str, **kwargs: Any) -> list[str]:
-        """The tokens of a text.
+        """The tokens of a text."""
+        return super().tokenize(text, **kwargs) if self._holds_added(text) else self._tokenize(text)
 
-        transformers looks at each character for the start of an added token; the many texts that
-        hold none are spared that.
+    def _holds_added(self, text: str) -> bool:
+        return any(token in text for token in self.get_added_vocab())
+
+    def _encode_plus(self, text: Any, *args: Any, **kwargs: Any) -> BatchEncoding:
+        """Encode as transformers does, with the way from text to ids in SentencePiece.
+
+        transformers looks at each character for the start of an added token, and numbers tokens
+        one by one. A text without added tokens is spared both: it is handed on as its ids (an
+        empty list of ids would not be taken for one).
         """
-        if any(token in text for token in self.get_added_vocab()):
-            return super().tokenize(text, **kwargs)
-        return self._tokenize(text)
+        marked = kwargs.get("sanitize_control_tokens")  # text with marks that transformers removes
+        if isinstance(text, str) and not marked and not self._holds_added(text):
+            text = self._ids_of(text) or text
+        return super()._encode_plus(text, *args, **kwargs)
 
-    def convert_tokens_to_ids(self, tokens: str | list[str]) -> int | list[int]:
-        """The id of a token, or of each token of a list; of ``<unk>`` for what is no token."""
-        if isinstance(tokens, str):
-            return super().convert_tokens_to_ids(tokens)
-        try:
-            return [self.token_ids[token] for token in tokens]
-        except KeyError:  # a token that a user added, or none at all
-            return super().convert_tokens_to_ids(tokens)
+    def encode(
+        self, text: Any, text_pair: Any = None, add_special_tokens: bool = True, **kwargs: Any
+    ) -> list[int]:
+        """The ids of a text or a pair; see transformers for the options."""
+        if kwargs or text_pair is not None or not isinstance(text, str) or self._holds_added(text):
+            return super().encode(text, text_pair, add_special_tokens, **kwargs)
+        ids = self._ids_of(text)
+        if add_special_tokens:
+            ids = self.build_inputs_with_special_tokens(ids)
+        self._eventual_warn_about_too_long_sequence(ids, None, True)
+        return ids
+
+    def num_special_tokens_to_add(self, pair: bool = False) -> int:
+        """How many ids `build_inputs_with_special_tokens` adds: three families, one answer."""
+        return 3 if pair else 2
+
+    def _ids_of(self, text: str) -> list[int]:
+        """The ids of a text without added tokens, straight from SentencePiece."""
+        raise NotImplementedError
 
     def _convert_token_to_id(self, token: str) -> int:
         return self.token_ids.get(token, self.token_ids["<unk>"])
@@ -165,8 +186,9 @@ class ChatGLMTokenizer(PreTrainedTokenizer):
         if max_length is not None and pad_to_multiple_of is not None:
             max_length = -(-max_length // pad_to_multiple_of) * pad_to_multiple_of
         self._add_mask_and_positions(encoded_inputs, max_length)
-        if padding_strategy != PaddingStrategy.DO_NOT_PAD and (max_length or 0) > length:
-            self._pad_left(encoded_inputs, (max_length or 0) - length)
+        missing = (max_length or 0) - length
+        if padding_strategy != PaddingStrategy.DO_NOT_PAD and missing > 0:
+            self._pad_left(encoded_inputs, missing)
         return encoded_inputs
 
     def _add_mask_and_positions(self, encoded_inputs: Any, max_length: int | None) -> None:
@@ -255,7 +277,8 @@ def family_of(find: FindFile, where: str) -> str:
         return "chatglm3"
     if code_file:
         return "chatglm2"
-    for name in (settings.get("name_or_path"), read_settings(find("config.json")).get("_name_or_path")):
+    config = read_settings(find("config.json"))
+    for name in (settings.get("name_or_path"), config.get("_name_or_path")):
         for family in ("chatglm2", "chatglm3"):
             if family in str(name).lower():
                 return family

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sentencepiece import SentencePieceProcessor
 
-from foretune.errors import refuse
+from ..errors import refuse
 
 GIT_LFS_POINTER = b"version https://git-lfs"
 

@@ -1,7 +1,9 @@
-"""A model path that names a checkpoint of a tuning run: the base it was tuned from, and what was tuned, taken apart.
+"""A model path that names a checkpoint of a tuning run: the base it was tuned from, and what was
+tuned, taken apart.
 
-The authors' evaluate.sh names output/.../checkpoint-3000 as the model. Such a folder holds the prefix alone (or a LoRA
-adapter); where the base is stands in its config.json (``_name_or_path``) or adapter_config.json.
+The authors' evaluate.sh names output/.../checkpoint-3000 as the model. Such a folder holds the
+prefix alone (or a LoRA adapter); where the base is stands in its config.json (``_name_or_path``) or
+adapter_config.json.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ ADAPTER = "adapter_config.json"
 
 
 def at_base(run: Run) -> Run:
-    """The run with the base as its model and the checkpoint as its method's; unchanged where the path names a base."""
+    """The run with the base as its model and the checkpoint as its method's; unchanged where the
+    path names a base.
+    """
     folder = Path(run.model.path or "")
     if run.model.path is None or not folder.is_dir():
         return run
@@ -71,7 +75,7 @@ def _on(run: Run, folder: Path, file: Path, key: str, base: Any, values: dict[st
             what=f"{folder} holds what was tuned, and not the model that it was tuned from",
             where=str(run.origin("model.path")),
             why=f"{file.name} does not say in {key!r} where the base is",
-            fix=f"give the base as --model_name_or_path and this folder as --ptuning_checkpoint {folder}",
+            fix=f"give the base as --model_name_or_path, and --ptuning_checkpoint {folder}",
         )
     settings = [Setting("model.path", base, Origin(str(file), None, key))]
     if run.method.checkpoint is None:

@@ -1,13 +1,17 @@
-"""The forecast of a run from its files: what `foretune plan` says. Needs no weights, and no torch unless tokens are asked for."""
+"""The forecast of a run from its files: what `foretune plan` says.
+
+Needs no weights, and no torch unless tokens are asked for.
+"""
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
-from ..data.read import count_rows
+from ..data.read import Split, count_rows
 from ..facts import DataFacts, Facts
-from ..formats.model_config import ModelFile, model_file
-from ..params.resolve import Device, resolve
+from ..formats.model_config import model_file
+from ..params.resolve import resolve
 from ..params.run import Run
 from ..plan.forecast import Forecast, forecast
 from ..plan.version import installed
@@ -17,52 +21,48 @@ def foresee(run: Run, *, transformers: str | None = None, tokens: bool = False) 
     """The forecast of a written run.
 
     Args:
+        run: as written; a run that asks neither to train nor to evaluate is taken to train.
         transformers: the version whose arithmetic counts; the installed one where it is not given.
         tokens: encode the data with the model's tokenizer and count its tokens too.
     """
+    if not (run.launch.train or run.launch.evaluate or run.launch.predict):
+        run = run.set({"launch.train": True})
     config = model_file(run)
-    run = resolve(run, config.shape if config else None, device="cpu", complete=False)
-    measured = measure(run, config) if tokens else {}
-    if not tokens:
-        measured = {
-            split: count_rows(file, run.data, limit)
-            for split, file, limit in splits(run)
-            if file is not None
-        }
-    facts = Facts(
-        transformers=transformers or installed("transformers"), devices=devices(run), **measured
-    )
+    run = resolve(run, config.shape if config else None, complete=False)
+    version = transformers or installed("transformers")
+    if tokens:
+        facts = _measured(run, version)
+    else:
+        facts = Facts(
+            transformers=version,
+            devices=devices(run),
+            train=_counted(run.launch.train, run.data.train, run, "train"),
+            validation=_counted(evaluates(run), run.data.validation, run, "evaluate"),
+            test=_counted(run.launch.predict, run.data.test, run, "predict"),
+        )
     return forecast(run, facts, config.shape if config else None)
 
 
-def splits(run: Run) -> list[tuple[str, str | None, int | None]]:
-    """The data files that this run uses, and how many of their rows."""
-    data, launch = run.data, run.launch
-    anything = launch.train or launch.evaluate or launch.predict
-    return [
-        ("train", data.train if launch.train or not anything else None, data.max_train_rows),
-        ("validation", data.validation if launch.evaluate else None, data.max_eval_rows),
-        ("test", data.test if launch.predict else None, data.max_predict_rows),
-    ]
-
-
-def measure(run: Run, config: ModelFile | None) -> dict[str, DataFacts]:
-    """Rows and tokens of every file, by the real tokenizer."""
-    from ..data.prepare import prepare
-    from ..tokenizers import load_tokenizer
-
-    tokenizer = load_tokenizer(run.model.tokenizer or "")
-    return {
-        split: prepare(file, run.data, tokenizer, split="train", limit=limit).facts
-        for split, file, limit in splits(run)
-        if file is not None
-    }
+def evaluates(run: Run) -> bool:
+    """Whether the run looks at its validation rows at all."""
+    return run.launch.evaluate or (run.launch.train and run.record.eval_strategy != "no")
 
 
 def devices(run: Run) -> int:
-    """Data-parallel processes of the run: those that run already, or those that its launcher will start."""
+    """Data-parallel processes: those that run already, or those that the launcher will start."""
     started = os.environ.get("WORLD_SIZE")
     return int(started) if started else (run.launch.processes or 1) * run.launch.nodes
 
 
-__all__ = ["Device", "devices", "foresee", "measure", "splits"]
+def _counted(wanted: bool, file: str | None, run: Run, split: Split) -> DataFacts | None:
+    if not wanted or (file is None and run.data.dataset is None):
+        return None
+    return count_rows(file, run.data, split=split)
+
+
+def _measured(run: Run, version: str) -> Facts:
+    from ..data.measure import measure
+    from ..tokenizers import load_tokenizer
+
+    facts = measure(run, load_tokenizer(run.model.tokenizer or ""))
+    return replace(facts, transformers=version, devices=devices(run))

@@ -1,4 +1,6 @@
-"""What the trainer itself says when it starts: the block of its log that the forecast is held against."""
+"""What the trainer itself says when it starts: the block of its log that the forecast is held
+against.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ FIRST = "***** Running training *****"
 
 
 class HeardBlock(logging.Filter):
-    """Listens to the trainer's log and keeps the block of a run's beginning; the rest passes as always."""
+    """Listens to the trainer's log and keeps the block of a run's beginning; the rest passes as
+    always.
+    """
 
     def __init__(self) -> None:
         super().__init__()

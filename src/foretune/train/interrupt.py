@@ -1,4 +1,6 @@
-"""Ctrl-C while training: the run ends after the step that is being made, with a checkpoint; a second one ends it at once."""
+"""Ctrl-C while training: the run ends after the step that is being made, with a checkpoint; a
+second one ends it at once.
+"""
 
 from __future__ import annotations
 

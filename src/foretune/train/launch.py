@@ -17,7 +17,9 @@ def started_by_launcher() -> bool:
 
 
 def set_environment(run: Run) -> None:
-    """The variables that stood in front of the command, for this process and those it starts; before torch is imported."""
+    """The variables that stood in front of the command, for this process and those it starts;
+    before torch is imported.
+    """
     for name, value in run.launch.environment.items():
         os.environ.setdefault(name, value)
     if run.launch.visible_devices is not None:
@@ -25,7 +27,9 @@ def set_environment(run: Run) -> None:
 
 
 def relaunch(run: Run, arguments: Sequence[str]) -> int | None:
-    """Starts the run once per process, as its launcher would; None where one process is enough or they run already."""
+    """Starts the run once per process, as its launcher would; None where one process is enough or
+    they run already.
+    """
     processes = run.launch.processes or 1
     if started_by_launcher() or (processes == 1 and run.launch.nodes == 1):
         return None

@@ -35,7 +35,8 @@ def resume_point(run: Run) -> Path | None:
     """The checkpoint to go on from; None for a fresh start.
 
     Raises:
-        UserError: where the run is to go on and there is nothing to go on from, or where a fresh start would write among
+        UserError: where the run is to go on and there is nothing to go on from, or where a fresh
+        start would write among
             the checkpoints of an earlier run that nobody said may be replaced.
     """
     output = Path(run.record.output or ".")
@@ -51,7 +52,8 @@ def resume_point(run: Run) -> Path | None:
             what=f"{asked} is no checkpoint to go on from",
             where=str(run.origin("record.resume")),
             why=f"there is no {TRAINER_STATE} in it",
-            fix=f"name one of {', '.join(map(str, checkpoints(output))) or 'the checkpoint-N folders'}",
+            fix="name one of "
+            + (", ".join(map(str, checkpoints(output))) or "the checkpoint-N folders"),
         )
     return folder
 

@@ -1,15 +1,17 @@
-"""The report of a run: its settings with their origins, the forecast beside what happened, the loss curve."""
+"""The report of a run: its settings with their origins, the forecast beside what happened, the loss
+curve.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ..files import write_whole
 from ..params.run import Run, parameters
 from ..plan.forecast import Forecast
 from .report_page import page
@@ -93,8 +95,8 @@ class Report:
     def write(self, folder: Path) -> Path:
         """report.json and report.html into ``folder``; returns the page."""
         content = self.as_dict()
-        _replace(folder / JSON, json.dumps(content, ensure_ascii=False, indent=1, default=str))
-        _replace(folder / HTML, page(content))
+        write_whole(folder / JSON, json.dumps(content, ensure_ascii=False, indent=1, default=str))
+        write_whole(folder / HTML, page(content))
         return folder / HTML
 
 
@@ -106,7 +108,7 @@ def settings(run: Run) -> Iterator[dict[str, Any]]:
             origin = run.origin(path)
             yield {
                 "path": path,
-                "value": run.get(path),
+                "value": run.shown(path),
                 "origin": str(origin),
                 "written": origin.written,
             }
@@ -116,9 +118,3 @@ def versions() -> Iterator[tuple[str, str]]:
     """The versions of what computes."""
     for package in ("foretune", "torch", "transformers", "accelerate", "peft"):
         yield package, metadata.version(package)
-
-
-def _replace(place: Path, text: str) -> None:
-    aside = place.with_name(f".{place.name}.unfinished")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, place)

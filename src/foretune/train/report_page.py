@@ -121,9 +121,7 @@ def _curve(history: list[dict[str, Any]]) -> str:
     for name, line in lines.items():
         path = " ".join("{:.1f},{:.1f}".format(*spot(*point)) for point in line)
         color = f"var(--{name})"
-        drawn.append(
-            f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>'
-        )
+        drawn.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
         drawn += [
             '<circle cx="{:.1f}" cy="{:.1f}" r="2.5" fill="{}"/>'.format(*spot(*point), color)
             for point in (line if len(line) < 80 else line[-1:])
@@ -153,9 +151,7 @@ def _samples(samples: list[dict[str, str]]) -> str:
     body = [
         (escape(row["prompt"]), escape(row["labels"]), escape(row["predict"])) for row in samples
     ]
-    return (
-        "<h2>Generated</h2>" + table(("prompt", "wanted", "generated"), body) if body else ""
-    )
+    return "<h2>Generated</h2>" + table(("prompt", "wanted", "generated"), body) if body else ""
 
 
 def _notes(notes: list[str]) -> str:

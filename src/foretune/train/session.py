@@ -1,20 +1,24 @@
-"""A run from its files to its report: forecast, train, evaluate, predict. Nothing is written before all of it is checked."""
+"""A run from its files to its report: forecast, train, evaluate, predict. Nothing is written before
+all of it is checked.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import PartialState
 from transformers import PreTrainedTokenizerBase, Seq2SeqTrainingArguments, set_seed
 
-from ..data.collate import TrainingCollator
+from ..data.collate import prompt_collator, training_collator
+from ..data.encoded import UNTRAINED
 from ..data.prepare import Prepared, prepare
+from ..data.read import Split
+from ..data.show import first_example_text
 from ..errors import refuse
 from ..evaluate.generate import predict, write_predictions
 from ..evaluate.metrics import score
@@ -29,7 +33,7 @@ from ..plan.version import installed
 from ..tokenizers import load_tokenizer
 from ..tune import Method, method
 from .base import at_base
-from .foresee import devices
+from .foresee import devices, evaluates
 from .heard import HeardBlock
 from .output import checkpoints, resume_point
 from .report import Report
@@ -58,12 +62,17 @@ class Session:
     def output(self) -> Path:
         return Path(self.run.record.output or ".")
 
+    def text(self, tokens: list[int]) -> str:
+        """Token ids as a person reads them."""
+        return str(self.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
+
 
 def execute(run: Run, *, say: Say = print) -> Report:
     """Runs a written run and returns its report, which stands in the output folder too.
 
     Raises:
-        UserError: with everything that keeps the run from starting; the output folder is then as it was.
+        UserError: with everything that keeps the run from starting; the output folder is then as it
+        was.
     """
     state = PartialState(cpu=device_of(run) == "cpu")
     say = say if state.is_main_process else (lambda _: None)
@@ -92,20 +101,19 @@ def open_session(run: Run, say: Say) -> Session:
     tokenizer = load_tokenizer(run.model.tokenizer or "")
     launch, data, enabled = run.launch, run.data, run.generate.enabled
 
-    def rows(file: str | None, split: Any, limit: int | None, wanted: bool) -> Prepared | None:
+    def rows(wanted: bool, file: str | None, split: Split, forced: bool) -> Prepared | None:
         if not wanted:
             return None
-        return prepare(file, data, tokenizer, split=split, limit=limit)
+        return prepare(file, data, tokenizer, split=split, teacher_forced=forced)
 
-    most = data.max_eval_rows
     session = Session(
         run=run,
         forecast=forecast(run, Facts(transformers=installed("transformers")), None),
         tokenizer=tokenizer,
-        train=rows(data.train, "train", data.max_train_rows, launch.train),
-        validation=rows(data.validation, "train", most, _evaluates(run)),
-        validation_prompts=rows(data.validation, "evaluate", most, _evaluates(run) and enabled),
-        test_prompts=rows(data.test, "predict", data.max_predict_rows, launch.predict),
+        train=rows(launch.train, data.train, "train", True),
+        validation=rows(evaluates(run), data.validation, "evaluate", True),
+        validation_prompts=rows(evaluates(run) and enabled, data.validation, "evaluate", False),
+        test_prompts=rows(launch.predict, data.test, "predict", False),
         resume=resume,
     )
     facts = Facts(
@@ -119,16 +127,11 @@ def open_session(run: Run, say: Say) -> Session:
     for note in run.notes:
         say(f"note: {note}")
     if session.train is not None:
-        say(session.train.first_example())
+        say(first_example_text(session.train.dataset, tokenizer))
         say("\nforecast\n" + training_log(expected))
     for remark in remarks(expected):
         say(f"  {remark}")
     return replace(session, forecast=expected)
-
-
-def _evaluates(run: Run) -> bool:
-    during = run.launch.train and run.record.eval_strategy != "no"
-    return run.launch.evaluate or during
 
 
 def device_of(run: Run) -> Device:
@@ -156,12 +159,12 @@ def build_trainer(session: Session, say: Say) -> MethodTrainer:
         replaces=checkpoints(session.output) if run.launch.train and not session.resume else (),
         train_dataset=session.train.dataset if session.train else None,
         eval_dataset=session.validation.dataset if session.validation else None,
-        data_collator=TrainingCollator(session.tokenizer, run.data),
+        data_collator=training_collator(session.tokenizer, run.data),
         processing_class=session.tokenizer,
     )
     prompts = session.validation_prompts
     if prompts is not None:
-        trainer.generation = lambda: _scores(session, trainer, prompts)[1]
+        trainer.generation = lambda: _answers(session, trainer, prompts)[2]
     return trainer
 
 
@@ -169,9 +172,11 @@ def arguments_of(run: Run) -> Seq2SeqTrainingArguments:
     """The run as transformers' own arguments.
 
     Raises:
-        UserError: where transformers refuses them (half precision on a CPU, a strategy without its steps, ...).
+        UserError: where transformers refuses them (half precision on a CPU, a strategy without its
+        steps, ...).
     """
-    written = training_arguments(run)
+    known = {argument.name for argument in fields(Seq2SeqTrainingArguments)}
+    written = training_arguments(run, known)
     own = {"predict_with_generate": False, "prediction_loss_only": True}
     if device_of(run) == "cpu":
         own["use_cpu"] = True
@@ -247,7 +252,9 @@ def _actual(session: Session, trainer: MethodTrainer) -> dict[str, float]:
 
 
 def num_parameters(model: torch.nn.Module) -> int:
-    """Parameters of a model as if nothing were packed: a packed linear counts the elements that it stands for."""
+    """Parameters of a model as if nothing were packed: a packed linear counts the elements that it
+    stands for.
+    """
     packed = {
         id(module.weight): module.in_features * module.out_features
         for module in model.modules()
@@ -267,37 +274,44 @@ def num_parameters(model: torch.nn.Module) -> int:
     return own + sum(count for key, count in packed.items() if key in buffers)
 
 
-def _scores(
+def _answers(
     session: Session, trainer: MethodTrainer, prompts: Prepared
-) -> tuple[list[str], dict[str, float]]:
+) -> tuple[list[str], list[str], dict[str, float]]:
+    """The generated answers, the wanted ones, and the scores of the first against the second."""
     run = session.run
     answers = predict(
         trainer.accelerator.unwrap_model(trainer.model),
-        session.tokenizer,
         prompts.dataset,
+        prompt_collator(session.tokenizer, run.data),
         generate=run.generate,
         batch=run.batch.eval,
         seed=run.launch.seed,
     )
-    scores = score(answers, prompts.labels, protocol=run.generate.metrics)
-    return answers, {**scores.means, "empty_predictions": scores.num_empty}
+    wanted = [
+        session.text([label for label in example["labels"] if label != UNTRAINED])
+        for example in prompts.dataset
+    ]
+    scores = score(answers, wanted, protocol=run.generate.metrics)
+    return answers, wanted, {**scores.means, "empty_predictions": scores.num_empty}
 
 
 def _predict(session: Session, trainer: MethodTrainer, report: Report, say: Say) -> None:
     prompts = session.test_prompts
     assert prompts is not None
     clock = time.monotonic()
-    answers, scores = _scores(session, trainer, prompts)
+    answers, wanted, scores = _answers(session, trainer, prompts)
     metrics = {f"predict_{name}": value for name, value in scores.items()}
     metrics |= {"predict_samples": len(answers), "predict_runtime": time.monotonic() - clock}
     report.metrics |= metrics
     report.samples = [
-        {"prompt": prompt, "labels": label, "predict": answer}
-        for prompt, label, answer in zip(prompts.prompts, prompts.labels, answers, strict=True)
-    ][:NUM_SAMPLES]
+        {
+            "prompt": session.text(prompts.dataset[row]["input_ids"]),
+            "labels": wanted[row],
+            "predict": answers[row],
+        }
+        for row in range(min(NUM_SAMPLES, len(answers)))
+    ]
     trainer.log_metrics("predict", metrics)
     trainer.save_metrics("predict", metrics)
     if trainer.accelerator.is_main_process:
-        session.output.mkdir(parents=True, exist_ok=True)
-        say(f"predictions: {write_predictions(session.output, prompts.labels, answers)}")
-
+        say(f"predictions: {write_predictions(session.output, wanted, answers)}")

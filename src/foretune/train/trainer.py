@@ -1,7 +1,8 @@
 """The one training loop: transformers' Seq2SeqTrainer, thinly dressed.
 
-What is added: the tuning method decides what a checkpoint holds; a checkpoint is complete or absent; trained tokens are
-counted, so that the forecast can be held against them; Ctrl-C ends the run at the next step, with a checkpoint.
+What is added: the tuning method decides what a checkpoint holds; a checkpoint is complete or
+absent; trained tokens are counted, so that the forecast can be held against them; Ctrl-C ends the
+run at the next step, with a checkpoint.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ class MethodTrainer(Seq2SeqTrainer):
         self.replaces = list(replaces)
         self.trained_tokens = 0
         self.generation: Callable[[], dict[str, float]] | None = None
-        """What to measure beside the loss when the model is evaluated: the scores of generated text."""
+        """What to measure beside the loss when the model is evaluated: the scores of generated
+        text.
+        """
         self._writes_aside = False
         self.interrupt = StopAtNextStep()
         self.add_callback(self.interrupt)
@@ -55,7 +58,9 @@ class MethodTrainer(Seq2SeqTrainer):
     def get_batch_samples(
         self, epoch_iterator: Any, num_batches: int, device: torch.device
     ) -> tuple[list[Any], Any]:
-        """The micro batches of one step, as always; the tokens with a loss among them are counted."""
+        """The micro batches of one step, as always; the tokens with a loss among them are
+        counted.
+        """
         batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
         if num_items is not None and batches:
             self.trained_tokens += int(torch.as_tensor(num_items).flatten()[0])
@@ -68,7 +73,9 @@ class MethodTrainer(Seq2SeqTrainer):
         metric_key_prefix: str = "eval",
         **gen_kwargs: Any,
     ) -> dict[str, float]:
-        """The loss on the validation rows, its perplexity, and the scores of what is generated for them."""
+        """The loss on the validation rows, its perplexity, and the scores of what is generated for
+        them.
+        """
         metrics = super().evaluate(eval_dataset, ignore_keys, metric_key_prefix, **gen_kwargs)
         more = {f"{metric_key_prefix}_perplexity": perplexity(metrics[f"{metric_key_prefix}_loss"])}
         if self.generation is not None:
@@ -141,7 +148,8 @@ def perplexity(loss: float) -> float:
 def smoothed_loss(smoothing: float) -> Callable[..., torch.Tensor]:
     """Label smoothing (arXiv:1512.00567) over the next-token loss of a causal model.
 
-    The trainer's own smoother knows by class name which models shift their labels, and these are not among them.
+    The trainer's own smoother knows by class name which models shift their labels, and these are
+    not among them.
     """
 
     def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
@@ -154,7 +162,8 @@ def smoothed_loss(smoothing: float) -> Callable[..., torch.Tensor]:
             ignore_index=-100,
             reduction="sum",
         )
-        return total / (num_items_in_batch if num_items_in_batch is not None else labels_BL.ne(-100).sum())
+        return total / (
+            num_items_in_batch if num_items_in_batch is not None else labels_BL.ne(-100).sum()
+        )
 
     return loss
-

@@ -1,4 +1,6 @@
-"""The methods of tuning. A method says what trains, and how that is saved; the training loop is the same for all."""
+"""The methods of tuning. A method says what trains, and how that is saved; the training loop is the
+same for all.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ class Method(Protocol):
         """Writes what was trained into ``folder``, which exists."""
 
     def load(self, model: Any, folder: Path) -> None:
-        """Reads what ``save``, or the authors' own code, wrote. Raises UserError where it does not fit."""
+        """Reads what ``save``, or the authors' own code, wrote. Raises UserError where it does not
+        fit.
+        """
 
 
 def method(name: str) -> Method:

@@ -11,7 +11,9 @@ from ..params.run import Run
 
 
 def attach(model: PreTrainedModel, run: Run) -> PreTrainedModel:
-    """Everything trains. The weights are float32, as in the authors' scripts: half precision loses small updates."""
+    """Everything trains. The weights are float32, as in the authors' scripts: half precision loses
+    small updates.
+    """
     model = model.float()
     model.requires_grad_(True)
     if run.method.checkpoint is not None:

@@ -71,14 +71,12 @@ def _refuse_unknown_targets(model: nn.Module, targets: list[str], *, where: str)
             raise refuse(
                 what=f"no module of the model is called {target!r}",
                 where=where,
-                why=f"LoRA would train nothing there; the linears are {sentence_list(sorted(linears))}",
+                why=f"LoRA would train nothing there; there are {sentence_list(sorted(linears))}",
                 fix=f"write {like!r}" if like else "name one of these linears",
             )
 
 
-def _refuse_other_shapes(
-    model: PeftModel, weights: dict[str, torch.Tensor], folder: Path
-) -> None:
+def _refuse_other_shapes(model: PeftModel, weights: dict[str, torch.Tensor], folder: Path) -> None:
     own = {
         name.replace(".default.", "."): tuple(parameter.shape)
         for name, parameter in model.named_parameters()
@@ -91,9 +89,9 @@ def _refuse_other_shapes(
     if differing or absent:
         name = (differing or absent)[0]
         raise refuse(
-            what=f"the adapter does not fit: {len(differing)} tensors differ, {len(absent)} are absent",
+            what=f"the adapter does not fit: {len(differing)} tensors differ, {len(absent)} lack",
             where=str(folder),
-            why=f"{name} is {tuple(weights[name].shape) if name in weights else 'not there'} in the "
-            f"file and {own.get(name, 'not there')} in this run",
+            why=f"{name} is {tuple(weights[name].shape) if name in weights else 'absent'} in the "
+            f"file and {own.get(name, 'absent')} in this run",
             fix="use the rank and targets that the adapter was trained with (adapter_config.json)",
         )

@@ -1,7 +1,9 @@
-"""P-Tuning v2 (arXiv:2110.07602): trained keys and values in front of every layer's own; the model itself is frozen.
+"""P-Tuning v2 (arXiv:2110.07602): trained keys and values in front of every layer's own; the model
+itself is frozen.
 
-A checkpoint holds the prefix encoder alone, twice: pytorch_model.bin under the names of the authors' scripts
-(transformer.prefix_encoder.*), and the same tensors as prefix_encoder.safetensors. Either is read.
+A checkpoint holds the prefix encoder alone, twice: pytorch_model.bin under the names of the
+authors' scripts (transformer.prefix_encoder.*), and the same tensors as prefix_encoder.safetensors.
+Either is read.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ def encoder(model: PreTrainedModel) -> torch.nn.Module:
 
 
 def save(model: PreTrainedModel, folder: Path) -> None:
-    """The prefix encoder in both forms, and the config that builds it (pre_seq_len, prefix_projection)."""
+    """The prefix encoder in both forms, and the config that builds it (pre_seq_len,
+    prefix_projection).
+    """
     tensors = {
         KEYS + name: tensor.detach().cpu().contiguous()
         for name, tensor in encoder(model).state_dict().items()

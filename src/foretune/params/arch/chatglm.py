@@ -11,7 +11,7 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from ..declare import param
-from .glm import Tunable
+from .tunable import Tunable
 from .shape import Shape, Weight, linear, norm
 
 

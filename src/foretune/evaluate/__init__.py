@@ -1,0 +1,1 @@
+"""What a model generates, and how it is scored."""

@@ -1,0 +1,284 @@
+"""Words of a command line as transformers' HfArgumentParser reads them, and a JSON file of arguments.
+
+A boolean may stand alone; ``--no_flag`` turns off one that is on; a list takes all words up to the next flag; the
+beginning of a name is enough where only one name begins so. Every parameter is known under its dotted path too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import NoneType
+from typing import Any, Literal, cast, get_args, get_origin
+
+from ..errors import Problem, UserError
+from ..params.run import compose, parameters
+from ..params.setting import Note, Origin, Setting
+from ..text import nearest, place, sentence_list
+from . import official, training_arguments
+from .argument_text import Kind
+from .reading import Reading
+from .shell import Word
+
+
+@cache
+def names() -> frozenset[str]:
+    """Every flag but the dotted paths."""
+    return official.NAMES | {*training_arguments.KEYS, *training_arguments.REMOVED}
+
+
+def _kind_of(name: str) -> Kind:
+    if name in official.NAMES:
+        return official.kind_of(name)
+    if name in names():
+        return training_arguments.kind_of(name)
+    return "boolean" if bool in _alternatives(parameters()[name].annotation) else "scalar"
+
+
+def _path_of(name: str) -> str | None:
+    if name in parameters():
+        return name
+    return official.PATHS.get(name) or training_arguments.KEYS.get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A flag with the words behind it."""
+
+    name: str
+    value: object
+    origin: Origin
+    words: tuple[Word, ...] = ()
+
+
+def read_flags(words: Sequence[Word], file: str) -> Reading:
+    """The settings that the words behind a program stand for; everything that is wrong is among the problems."""
+    reading, arguments = Reading(), dict[str, Argument]()
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word.vanished:
+            reading.notes += _notes_on((word,), Origin(file, word.line, word.raw))
+        elif not _is_flag(word):
+            reading.problems.append(_stray(word, file))
+        else:
+            argument = _take(word, rest, file, reading)
+            if argument and argument.name in arguments:
+                first = arguments.pop(argument.name)
+                what = f"--{argument.name} is given twice: the last one counts"
+                reading.notes.append(Note(what, str(argument.origin), f"first: {first.origin}"))
+            if argument:
+                arguments[argument.name] = argument
+    reading.add(read_arguments(_known_values(arguments.values(), reading), text=True))
+    return reading
+
+
+def read_arguments(arguments: Iterable[Argument], *, text: bool) -> Reading:
+    """The settings behind named values. Where two say the same, main.py's own count more than transformers'."""
+    reading = Reading()
+    others: list[Argument] = []
+    theirs: list[tuple[str, object, Origin]] = []
+    for argument in arguments:
+        if argument.name in official.NAMES or argument.name in parameters():
+            others.append(argument)
+        else:
+            theirs.append((argument.name, argument.value, argument.origin))
+    reading.settings, reading.notes = training_arguments.read_all(theirs, text)
+    for name, value, origin in ((one.name, one.value, one.origin) for one in others):
+        if name in parameters():
+            value = typed(name, value) if isinstance(value, str) else value
+            reading.settings.append(Setting(name, value, origin, text))
+        else:
+            reading.settings += official.read(name, value, origin, text)
+            found = official.note(name, origin)
+            reading.notes += [found] if found else []
+    return reading
+
+
+def _is_flag(word: Word) -> bool:
+    """argparse's rule: a word that begins with '-', unless it is a number, a lone '-' or has a blank in it."""
+    text = word.text
+    number = re.fullmatch(r"-(\d+|\d*\.\d+)(e[-+]?\d+)?", text)
+    return text.startswith("-") and len(text) > 1 and not number and " " not in text.split("=")[0]
+
+
+def _take(word: Word, rest: list[Word], file: str, reading: Reading) -> Argument | None:
+    """The argument that begins with ``word``; its values are taken off ``rest``."""
+    written, given, inline = word.text.partition("=")
+    following = _following(rest)
+    name, turned_off = _find(written)
+    if name is None:
+        reading.problems.append(_unknown(written, word, file))
+        del rest[: len(following)]
+        return None
+    if written.lstrip("-").replace("-", "_") not in (name, f"no_{name}") and name not in parameters():
+        what = f"{written} read as --{name}"
+        reading.notes.append(Note(what, place(file, word.line), "no other flag begins so"))
+    kind = "boolean" if turned_off else _kind_of(name)
+    most = {"boolean": 1, "list": len(following)}.get(kind, 1)
+    taken = [] if given or turned_off else following[:most]
+    del rest[: len(taken)]
+    spelling = " ".join([word.raw or word.text, *(value.raw or value.text for value in taken)])
+    origin = Origin(file, word.line, spelling)
+    if given:
+        taken = [Word(inline, word.raw, word.line, word.running, word.unset)]
+    left = [value for value in taken if not value.vanished]
+    if not left and kind != "boolean":
+        reading.doubts.append((_path_of(name) or name, _no_value(name, origin, taken)))
+        return None
+    if turned_off:
+        value: object = False
+    elif kind == "list":
+        value = [one.text for one in left]
+    else:
+        value = left[0].text if left else True
+    return Argument(name, value, origin, tuple(taken))
+
+
+def _following(rest: Sequence[Word]) -> list[Word]:
+    """The words up to the next flag."""
+    end = next((index for index, word in enumerate(rest) if _is_flag(word)), len(rest))
+    return list(rest[:end])
+
+
+def _find(written: str) -> tuple[str | None, bool]:
+    """The name behind a flag as it is written, and whether the flag turns it off."""
+    dotted = written.removeprefix("--")
+    if dotted in parameters():
+        return dotted, False
+    name = dotted.replace("-", "_")
+    if name in names() or not written.startswith("--"):
+        return (name if name in names() and written.startswith("--") else None), False
+    off = training_arguments.negated(name) or official.negated(name)
+    if off:
+        return off, True
+    longer = [one for one in names() if one.startswith(name)]
+    return (longer[0], False) if len(longer) == 1 else (None, False)
+
+
+def _known_values(arguments: Iterable[Argument], reading: Reading) -> Iterator[Argument]:
+    """The arguments whose values stand in the script; of the others, those whose text will do as it is."""
+    for argument in arguments:
+        if any(word.running or word.unset for word in argument.words):
+            if _only_running(argument) and not _fits(argument):
+                problem = _no_value(argument.name, argument.origin, argument.words)
+                reading.doubts.append((_path_of(argument.name) or argument.name, problem))
+                continue
+            reading.notes += _notes_on(argument.words, argument.origin)
+        yield argument
+
+
+def _only_running(argument: Argument) -> bool:
+    """Whether some of the value is missing or may be anything: 'out-$1' is good enough for a folder, '' is not."""
+    return any(word.running or not word.text for word in argument.words)
+
+
+def _fits(argument: Argument) -> bool:
+    if any(word.unset and not word.text for word in argument.words):
+        return False
+    try:
+        compose(read_arguments([argument], text=True).settings)
+    except UserError:
+        return False
+    return True
+
+
+def _notes_on(words: Iterable[Word], origin: Origin) -> Iterator[Note]:
+    for word in words:
+        if word.running:
+            what = f"{sentence_list(word.running)} is kept as it is written"
+            yield Note(what, str(origin), "only a running shell knows what it becomes")
+        if word.unset:
+            what = f"${', $'.join(word.unset)} is nothing"
+            yield Note(what, str(origin), "the script sets it nowhere before this line")
+
+
+def _no_value(name: str, origin: Origin, words: Iterable[Word]) -> Problem:
+    running = [one for word in words for one in word.running]
+    unset = [one for word in words for one in word.unset]
+    path = _path_of(name)
+    fix = f"write --{name} VALUE"
+    if running:
+        why = f"{sentence_list(running)} is known only when the script runs"
+    elif unset:
+        why = f"${', $'.join(unset)} is set nowhere in the script before this line"
+        fix = f"write {unset[0]}=... on a line of its own above"
+    else:
+        why = "the next word is a flag, or there is none"
+    return Problem(
+        what=f"--{name} has no value",
+        where=str(origin),
+        why=why,
+        fix=f"{fix}, or give it: --set {path}=..." if path else fix,
+    )
+
+
+def _unknown(written: str, word: Word, file: str) -> Problem:
+    name = written.lstrip("-").replace("-", "_")
+    several = sorted(one for one in names() if len(name) > 2 and one.startswith(name))
+    like = nearest(name, names()) or nearest(written.lstrip("-"), parameters())
+    if several:
+        fix = f"write one of {sentence_list(f'--{one}' for one in several)}"
+    else:
+        fix = f"write --{like}" if like else "leave it out; `foretune explain` lists what is known"
+    return Problem(
+        what=f"there is no flag {written}",
+        where=place(file, word.line),
+        why="a flag that nothing reads would change nothing without saying so",
+        fix=fix,
+    )
+
+
+def _stray(word: Word, file: str) -> Problem:
+    return Problem(
+        what=f"{word.raw or word.text!r} belongs to no flag",
+        where=place(file, word.line),
+        why="the word before it takes no value, or has one already",
+        fix="put it in quotes with the words it belongs to, or leave it out",
+    )
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    """The types that a value may have: (int, NoneType) for int | None."""
+    inner = get_args(annotation)
+    return inner if NoneType in inner or (inner and get_origin(annotation) is None) else (annotation,)
+
+
+def typed(path: str, text: str) -> object:
+    """Text as the parameter's type has it, where that takes more than pydantic's reading of '8' as 8.
+
+    'none' and 'null' mean None where that is allowed; a list is 'a,b' or JSON, a mapping JSON.
+    """
+    if path not in parameters():
+        return text
+    for kind in _alternatives(parameters()[path].annotation):
+        origin = get_origin(kind)
+        if kind is NoneType and text.lower() in ("none", "null"):
+            return None
+        if origin is Literal and text.isdigit() and int(text) in get_args(kind):
+            return int(text)
+        if origin in (tuple, dict) and text[:1] in ("[", "{"):
+            try:
+                return cast(object, json.loads(text))
+            except json.JSONDecodeError:
+                return text
+        if origin is tuple:
+            return [word for word in text.split(",") if word]
+    return text
+
+
+def read_mapping(values: Mapping[str, tuple[object, Origin]]) -> Reading:
+    """A JSON file of arguments: typed values by name."""
+    reading = Reading()
+    known: list[Argument] = []
+    for name, (value, origin) in values.items():
+        if name in names() or name in parameters():
+            known.append(Argument(name, value, origin))
+        else:
+            word = Word(f"--{name}", line=origin.line)
+            reading.problems.append(_unknown(f"--{name}", word, origin.file))
+    reading.add(read_arguments(known, text=False))
+    return reading

@@ -1,0 +1,371 @@
+"""What stands in front of a training script: the interpreter, torchrun, deepspeed, accelerate launch.
+
+The options are those of torch 2.13 (torch/distributed/run.py), accelerate 1.15 (commands/launch.py) and DeepSpeed 0.17
+(launcher/runner.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ..errors import Problem, UserError, refuse
+from ..params.setting import Note, Origin, Setting
+from ..text import nearest, place, sentence_list
+from .reading import Reading
+from .shell import Command, Script, Word
+
+SWITCH, VALUE = False, True
+Options = Mapping[str, bool]
+"""The options of a program, dashes as underscores, and whether each takes a value."""
+
+
+def _options(*, switches: str = "", values: str = "") -> Options:
+    return {**dict.fromkeys(switches.split(), SWITCH), **dict.fromkeys(values.split(), VALUE)}
+
+
+PYTHON = _options(switches="u O OO B s S E I P v q d b x i", values="X W m c")
+TORCHRUN = _options(
+    switches="standalone m module no_python run_path virtual_local_rank use_env",
+    values=(
+        "nnodes nproc_per_node node_rank master_addr master_port rdzv_backend rdzv_endpoint"
+        " rdzv_id rdzv_conf max_restarts monitor_interval start_method event_log_handler role"
+        " log_dir r redirects t tee local_ranks_filter duplicate_stdout_filters"
+        " duplicate_stderr_filters local_addr logs_specs numa_binding signals_to_handle"
+        " shutdown_timeout"
+    ),
+)
+DEEPSPEED = _options(
+    switches=(
+        "module no_python no_local_rank no_ssh no_ssh_check force_multi save_pid elastic_training"
+        " bind_cores_to_rank"
+    ),
+    values=(
+        "H hostfile i include e exclude num_nodes num_gpus min_elastic_nodes max_elastic_nodes"
+        " master_port master_addr node_rank launcher launcher_args enable_each_rank_log"
+        " autotuning bind_core_list ssh_port venv_script"
+    ),
+)
+ACCELERATE = _options(
+    switches=(
+        "quiet q cpu multi_gpu tpu enable_cpu_affinity dynamo_use_fullgraph dynamo_use_dynamic"
+        " use_deepspeed use_fsdp use_megatron_lm use_parallelism_config same_network m module"
+        " no_python debug downcast_bf16"
+    ),
+    values=(
+        "config_file mixed_precision num_processes num_machines num_cpu_threads_per_process"
+        " gpu_ids machine_rank main_process_ip main_process_port tee t log_dir role rdzv_backend"
+        " rdzv_conf max_restarts monitor_interval dynamo_backend dynamo_mode"
+        " main_training_function deepspeed_config_file zero_stage offload_optimizer_device"
+        " offload_param_device offload_optimizer_nvme_path offload_param_nvme_path"
+        " gradient_accumulation_steps gradient_clipping zero3_init_flag zero3_save_16bit_model"
+        " deepspeed_hostfile deepspeed_exclusion_filter deepspeed_inclusion_filter"
+        " deepspeed_multinode_launcher fsdp_version fsdp_offload_params fsdp_min_num_params"
+        " fsdp_sharding_strategy fsdp_reshard_after_forward fsdp_auto_wrap_policy"
+        " fsdp_transformer_layer_cls_to_wrap fsdp_backward_prefetch fsdp_state_dict_type"
+        " fsdp_forward_prefetch fsdp_use_orig_params fsdp_cpu_ram_efficient_loading"
+        " fsdp_sync_module_states fsdp_activation_checkpointing"
+    ),
+)
+TABLES = {"python": PYTHON, "torchrun": TORCHRUN, "deepspeed": DEEPSPEED, "accelerate": ACCELERATE}
+MODULES = {
+    "torch.distributed.run": "torchrun",
+    "torch.distributed.launch": "torchrun",
+    "accelerate.commands.launch": "accelerate",
+    "deepspeed": "deepspeed",
+    "deepspeed.launcher.runner": "deepspeed",
+}
+IN_FRONT = ("nohup", "exec", "env", "time", "sudo", "command", "setsid")
+SHARDING = re.compile(r"(zero|zero3|offload|fsdp|gradient)_|use_(deepspeed|fsdp|megatron|parallel)")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option of a launcher: its name with underscores, and its value ('' for a switch)."""
+
+    name: str
+    value: Word
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A command that runs a python program, taken apart."""
+
+    launcher: str
+    options: tuple[Option, ...]
+    program: Word
+    words: tuple[Word, ...]
+    """What the program is given."""
+    command: Command
+    environment: Mapping[str, Word]
+    file: str
+
+
+def find_launch(script: Script, known: Collection[str]) -> Launch:
+    """The command of a script that starts the run.
+
+    Of several python programs it is the one that is given arguments named in ``known``.
+
+    Raises:
+        UserError: where there is none or more than one, and where its launcher has no such option.
+    """
+    found = [launch for command in script.commands if (launch := peel(command, script.file))]
+    named = [launch for launch in found if any(_flag(word) in known for word in launch.words)]
+    chosen = named or found
+    if len(chosen) != 1:
+        raise _not_one(script, chosen)
+    (launch,) = chosen
+    if launch.command.block:
+        raise refuse(
+            what=f"the run is started inside {launch.command.block}",
+            where=place(script.file, launch.command.line),
+            why="whether it runs, and how often, is known only when the script runs",
+            fix="put the command into a script of its own, or write it outside",
+        )
+    return launch
+
+
+def _not_one(script: Script, found: Sequence[Launch]) -> UserError:
+    if found:
+        return refuse(
+            what=f"{len(found)} commands of this script start a python program",
+            where=sentence_list(place(script.file, launch.command.line) for launch in found),
+            why="a run is one of them",
+            fix="put each into a script of its own",
+        )
+    return refuse(
+        what="no command of this script starts a python program",
+        where=script.file,
+        why="a run begins with python, torchrun, deepspeed or accelerate launch, and a program",
+        fix="name the script that has that command, or give the arguments as flags",
+    )
+
+
+def _flag(word: Word) -> str:
+    return word.text.removeprefix("--").partition("=")[0].replace("-", "_")
+
+
+def peel(command: Command, file: str) -> Launch | None:
+    """Takes a command apart into launcher, program and the program's words; None where it starts no python program."""
+    words, environment = list(command.words), dict(command.environment)
+    while words and (words[0].vanished or words[0].text in IN_FRONT or "=" in words[0].text):
+        word = words.pop(0)
+        name, given, value = word.text.partition("=")
+        if given:  # env NAME=value python ...
+            environment[name] = Word(value, word.raw, word.line, word.running, word.unset)
+    if not words:
+        return None
+    launcher = PurePosixPath(words.pop(0).text).name
+    if re.fullmatch(r"python[\d.]*(\.exe)?", launcher):
+        launcher = "python"
+    elif launcher == "accelerate" and words and words[0].text == "launch":
+        words.pop(0)
+    elif launcher not in ("torchrun", "deepspeed"):
+        return None
+    options = _take_options(words, launcher, file)
+    module = next((option.value for option in options if option.name == "m"), None)
+    if launcher == "python" and module is not None:
+        launcher = MODULES.get(module.text, "python")
+        if launcher == "python":
+            words.insert(0, module)
+        else:
+            options = _take_options(words, launcher, file)
+    if not words or any(option.name == "c" for option in options):
+        return None
+    program, *arguments = words
+    return Launch(
+        launcher, tuple(options), program, tuple(arguments), command, environment, file
+    )
+
+
+def _take_options(words: list[Word], launcher: str, file: str) -> list[Option]:
+    """Takes the options of a launcher off the front of ``words``."""
+    known, options = TABLES[launcher], list[Option]()
+    while words and (words[0].vanished or words[0].text.startswith("-")):
+        word = words.pop(0)
+        if word.vanished:
+            continue
+        written, given, value = word.text.lstrip("-").partition("=")
+        name = written.replace("-", "_")
+        if name not in known and not word.text.startswith("--") and name[:1] in known:
+            name, given, value = name[0], "=", written[1:]  # -Wignore
+        name = _known(name, known)
+        if name is None:
+            raise _no_such_option(word, launcher, known, file)
+        spelling = word.raw
+        taken = Word(value, word.raw, word.line, word.running, word.unset)
+        if known[name] is VALUE and not given:
+            taken = words.pop(0) if words else Word("", vanished=True)
+            spelling = f"{word.raw} {taken.raw}"
+        options.append(Option(name, taken, Origin(file, word.line, spelling)))
+        if launcher == "python" and name in "mc":
+            break
+    return options
+
+
+def _known(name: str, known: Collection[str]) -> str | None:
+    """The option of that name, or the only one that begins so, as argparse has it."""
+    longer = [one for one in known if len(name) > 2 and one.startswith(name)]
+    return name if name in known else longer[0] if len(longer) == 1 else None
+
+
+def _no_such_option(word: Word, launcher: str, known: Options, file: str) -> UserError:
+    like = nearest(word.text.lstrip("-").partition("=")[0].replace("-", "_"), known)
+    return refuse(
+        what=f"{launcher} has no option {word.text.partition('=')[0]}",
+        where=place(file, word.line),
+        why="what stands between a launcher and the program is the launcher's, and it would refuse it",
+        fix=f"write --{like}" if like else "leave it out, or write it behind the program",
+    )
+
+
+def read_launch(launch: Launch) -> Reading:
+    """The settings that stand in front of the program's own arguments."""
+    reading = Reading()
+    first = launch.command.words[0]
+    origin = Origin(launch.file, launch.command.line, f"{first.raw} ... {launch.program.raw}")
+    reading.settings.append(Setting("launch.launcher", launch.launcher, origin))
+    _read_environment(launch, reading)
+    read = {"torchrun": _read_torchrun, "deepspeed": _read_deepspeed, "accelerate": _read_accelerate}
+    if launch.launcher in read:
+        read[launch.launcher](launch, reading)
+    return reading
+
+
+def _read_environment(launch: Launch, reading: Reading) -> None:
+    known: dict[str, str] = {}
+    origin = Origin()
+    for name, word in launch.environment.items():
+        here = Origin(launch.file, word.line, word.raw)
+        if word.running or word.unset:
+            why = "its value is known only when the script runs; foretune leaves yours as it is"
+            reading.notes.append(Note(f"{name} is not taken over", str(here), why))
+        elif name == "CUDA_VISIBLE_DEVICES":
+            reading.settings.append(Setting("launch.visible_devices", word.text, here))
+        else:
+            known[name], origin = word.text, origin if known else here
+    if known:
+        reading.settings.append(Setting("launch.environment", known, origin))
+    if kept := launch.command.kept_back.get("CUDA_VISIBLE_DEVICES"):
+        where = str(Origin(launch.file, kept.line, kept.raw))
+        why = "it is set for the script alone; to reach the program it needs `export` in front"
+        reading.notes.append(Note("CUDA_VISIBLE_DEVICES has no effect", where, why))
+
+
+def _read_count(option: Option, path: str, reading: Reading) -> None:
+    """A number of processes or machines."""
+    if option.value.running or option.value.unset or option.value.vanished:
+        reading.doubts.append((path, _unknown_count(option, path)))
+    else:
+        reading.settings.append(Setting(path, option.value.text, option.origin, text=True))
+
+
+def _unknown_count(option: Option, path: str) -> Problem:
+    return Problem(
+        what=f"the value of {option.name} cannot be known",
+        where=str(option.origin),
+        why=f"{sentence_list([*option.value.running, *option.value.unset]) or 'it'} is known only "
+        "when the script runs",
+        fix=f"give it: --set {path}=...",
+    )
+
+
+def _note(reading: Reading, option: Option, what: str, why: str) -> None:
+    reading.notes.append(Note(what, str(option.origin), why))
+
+
+def _read_torchrun(launch: Launch, reading: Reading) -> None:
+    for option in launch.options:
+        if option.name == "nproc_per_node" and option.value.text in ("gpu", "auto", "cpu", "xpu"):
+            what = "the number of processes is not in the script"
+            why = "torchrun starts one per device; --set launch.processes=... says how many"
+            _note(reading, option, what, why)
+        elif option.name == "nproc_per_node":
+            _read_count(option, "launch.processes", reading)
+        elif option.name == "nnodes" and ":" in option.value.text:
+            most = option.value.text.rpartition(":")[2]
+            reading.settings.append(Setting("launch.nodes", most, option.origin, text=True))
+            _note(reading, option, f"read as {most} nodes", "torchrun may start with fewer")
+        elif option.name == "nnodes":
+            _read_count(option, "launch.nodes", reading)
+
+
+def _read_deepspeed(launch: Launch, reading: Reading) -> None:
+    for option in launch.options:
+        text = option.value.text
+        if option.name == "num_gpus":
+            _read_count(option, "launch.processes", reading)
+        elif option.name == "num_nodes":
+            _read_count(option, "launch.nodes", reading)
+        elif option.name in ("include", "i") and re.fullmatch(r"[\w.-]+:\d+(,\d+)*", text):
+            devices = text.partition(":")[2]
+            count = len(devices.split(","))
+            reading.settings.append(Setting("launch.processes", count, option.origin))
+            reading.settings.append(Setting("launch.visible_devices", devices, option.origin))
+        elif option.name in ("include", "i", "exclude", "e", "hostfile", "H") and text:
+            why = "it names machines or devices; --set launch.nodes=... launch.processes=..."
+            _note(reading, option, "where the processes run is not taken over", why)
+    _note_processes(launch, reading)
+
+
+def _note_processes(launch: Launch, reading: Reading) -> None:
+    if not any(setting.path == "launch.processes" for setting in reading.settings):
+        why = f"{launch.launcher} starts one per visible GPU; --set launch.processes=... says how many"
+        where = place(launch.file, launch.command.line)
+        reading.notes.append(Note("the number of processes is not in the script", where, why))
+
+
+def _read_accelerate(launch: Launch, reading: Reading) -> None:
+    options = {option.name: option for option in launch.options}
+    settings = reading.settings
+    for name, option in options.items():
+        text, origin = option.value.text, option.origin
+        if name == "num_processes":
+            _read_processes(option, options.get("num_machines"), reading)
+        elif name == "num_machines":
+            _read_count(option, "launch.nodes", reading)
+        elif name == "gpu_ids" and text != "all":
+            settings.append(Setting("launch.visible_devices", text, origin))
+        elif name == "cpu":
+            settings.append(Setting("launch.use_cpu", True, origin))
+        elif name == "mixed_precision":
+            settings.append(Setting("precision.mixed", text, origin, text=True))
+        elif name == "deepspeed_config_file":
+            settings.append(Setting("launch.deepspeed", text, origin))
+        elif name == "config_file":
+            beside = Path(launch.file).parent / text
+            missing = not Path(text).is_file() and not beside.is_file()
+            what = f"{text} is not there" if missing else f"{text} is not read"
+            why = "processes, mixed precision and sharding that it sets are not part of this run"
+            _note(reading, option, what, why)
+        elif SHARDING.match(name):
+            why = "what is sharded and offloaded is given by --deepspeed or --fsdp of the program"
+            _note(reading, option, f"{name} is not taken over", why)
+    if "config_file" not in options:
+        _note_processes(launch, reading)
+
+
+def _read_processes(option: Option, machines: Option | None, reading: Reading) -> None:
+    """accelerate counts the processes of all machines together."""
+    total, nodes = option.value.text, machines.value.text if machines else "1"
+    if total.isdigit() and nodes.isdigit() and int(nodes) and int(total) % int(nodes) == 0:
+        count = int(total) // int(nodes)
+        reading.settings.append(Setting("launch.processes", count, option.origin))
+    else:
+        _read_count(option, "launch.processes", reading)
+
+
+def cannot_run(script: Script, launch: Launch) -> Iterable[Problem]:
+    """Lines that begin with a flag: the line before them lacks its backslash, and a shell would call them as programs."""
+    for command in script.commands:
+        if command.words[0].text.startswith("-"):
+            yield Problem(
+                what=f"{command.words[0].raw} begins a command of its own",
+                where=place(script.file, command.line),
+                why=f"the command of line {launch.command.line} ends before it: a backslash at the "
+                "end of the line above is missing, or a comment stands in between",
+                fix="end every line but the last with a backslash and take comments out",
+            )

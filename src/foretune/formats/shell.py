@@ -1,0 +1,389 @@
+"""The commands of a shell script with their variables filled in, as a shell would and without running anything.
+
+Followed are assignments, ``export``, arrays, ``eval``, lists and pipelines of commands, and what stands in front of a
+command for it alone. What only a running shell knows (``$(...)``, ``$1``, what an ``if`` or a loop decides) is kept as
+it is written and marked, so that the reader of a value can say so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..params.setting import Note
+from ..text import counted, place, sentence_list
+from .shell_words import Lexer, Operator, Part, ShellWord, Token
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word as the program receives it."""
+
+    text: str
+    raw: str = ""
+    """As written: '$LR'."""
+    line: int | None = None
+    running: tuple[str, ...] = ()
+    """What in it only a running shell knows, as written: '$(shuf -n 1)', '$1'."""
+    unset: tuple[str, ...] = ()
+    """Variables in it that nothing in the script sets; a shell puts nothing in their place."""
+    vanished: bool = False
+    """True where nothing is left of it: a shell then drops the word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program and its words."""
+
+    words: tuple[Word, ...]
+    line: int
+    environment: Mapping[str, Word]
+    """Variables that the program is given by the script, each with the word that set it."""
+    kept_back: Mapping[str, Word]
+    """Variables that the script sets for itself and does not export."""
+    block: str = ""
+    """Where it stands inside of something that may run never or often: 'the for of line 3'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What a shell script runs, in order."""
+
+    file: str
+    commands: tuple[Command, ...]
+    notes: tuple[Note, ...]
+
+
+def read_shell(text: str, file: str) -> Script:
+    """Reads a script. Raises UserError for what cannot be followed: an open quote, a here-document."""
+    lexer = Lexer(text, file)
+    reader = _Reader(file)
+    reader.follow(lexer.tokens())
+    notes = (*lexer.notes(), *reader.notes)
+    return Script(file, tuple(reader.commands), notes)
+
+
+ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(\+?=)")
+OPENING = ("if", "for", "while", "until", "case", "select", "function")
+INSIDE = ("then", "else", "elif", "do", "time", "!")
+CLOSING = ("fi", "done", "esac", "}")
+DECLARING = ("export", "declare", "typeset", "readonly", "local")
+OF_THE_SHELL = frozenset("RANDOM SECONDS LINENO HOSTNAME PWD OLDPWD USER UID PPID EPOCHSECONDS".split())
+
+
+@dataclass(slots=True)
+class _Variable:
+    words: tuple[Word, ...]
+    exported: bool = False
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Follows the commands one by one and remembers what is set."""
+
+    file: str
+    commands: list[Command] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    variables: dict[str, _Variable] = field(default_factory=dict)
+    blocks: list[str] = field(default_factory=list)
+
+    def follow(self, tokens: Iterable[Token]) -> None:
+        """Cuts the tokens into commands and follows each."""
+        words: list[ShellWord] = []
+        redirected = empty_brackets = False
+        array: list[ShellWord] | None = None
+        for token in tokens:
+            if isinstance(token, ShellWord):
+                if array is not None:
+                    array.append(token)
+                elif redirected:
+                    redirected = False
+                elif empty_brackets and token.raw == "{":
+                    self.blocks.append(f"the function of line {token.line}")
+                    words, empty_brackets = [], False
+                else:
+                    words.append(token)
+            elif array is not None:
+                if token.text == ")":
+                    self._assign_array(words.pop(), array)
+                    array = None
+            elif token.text == "(" and words and _is_open_assignment(words[-1]):
+                array = []
+            elif "<" in token.text or ">" in token.text:
+                redirected = True
+            elif token.text != "\n" or not empty_brackets:
+                empty_brackets = token.text == ")" and not words
+                self._command(words)
+                words = []
+        self._command(words)
+
+    def _command(self, words: Sequence[ShellWord]) -> None:
+        words = self._through_keywords(list(words))
+        assignments = [word for word in _leading_assignments(words)]
+        words = words[len(assignments) :]
+        if not words:
+            self._assign(assignments)
+            return
+        name = words[0].raw
+        if any(word.flattened for word in words):
+            assignments, words = self._unflatten(assignments, words)
+        if name in DECLARING:
+            self._declare(name, words[1:])
+        elif name in ("unset", "read"):
+            self._forget(name, words[1:])
+        elif name == "eval":
+            self._evaluate(words)
+        else:
+            self._add(assignments, words)
+
+    def _through_keywords(self, words: list[ShellWord]) -> list[ShellWord]:
+        while words:
+            word = words[0]
+            if word.raw in OPENING:
+                self.blocks.append(f"the {word.raw} of line {word.line}")
+                if word.raw in ("for", "select") and len(words) > 1:
+                    self._uncertain(words[1].raw)
+                if word.raw in ("for", "select", "case", "function"):
+                    return []
+            elif word.raw in CLOSING:
+                if self.blocks:
+                    self.blocks.pop()
+                return []
+            elif word.raw == "{":
+                self.blocks.append("")
+            elif word.raw not in INSIDE:
+                return words
+            words = words[1:]
+        return words
+
+    @property
+    def block(self) -> str:
+        return next((block for block in reversed(self.blocks) if block), "")
+
+    def _assign(self, assignments: Iterable[ShellWord], *, exported: bool = False) -> None:
+        for assignment in assignments:
+            name, operator = _name_and_operator(assignment)
+            before = self.variables.get(name)
+            value = self.value(assignment)
+            if operator == "+=" and before:
+                value = replace(value, text="".join(word.text for word in before.words) + value.text)
+            was_exported = before is not None and before.exported
+            self.variables[name] = _Variable((value,), exported or was_exported)
+            if self.block:
+                self._uncertain(name)
+
+    def _assign_array(self, word: ShellWord, items: Sequence[ShellWord]) -> None:
+        name, operator = _name_and_operator(word)
+        before = self.variables[name].words if operator == "+=" and name in self.variables else ()
+        self.variables[name] = _Variable((*before, *self.expand_all(items)))
+        if self.block:
+            self._uncertain(name)
+
+    def _uncertain(self, name: str) -> None:
+        """A block decides: what the variable holds is known when the script runs."""
+        word = Word(f"${name}", f"${name}", running=(f"${name}, which {self.block} decides",))
+        exported = name in self.variables and self.variables[name].exported
+        self.variables[name] = _Variable((word,), exported)
+
+    def _declare(self, name: str, words: Sequence[ShellWord]) -> None:
+        exported = name == "export" or any(word.raw == "-x" for word in words)
+        given = [word for word in words if not word.raw.startswith("-")]
+        self._assign((word for word in given if ASSIGNMENT.match(word.raw)), exported=exported)
+        for word in given:
+            if exported and word.raw in self.variables:
+                self.variables[word.raw].exported = True
+
+    def _forget(self, name: str, words: Sequence[ShellWord]) -> None:
+        for word in words:
+            if name == "unset":
+                self.variables.pop(word.raw, None)
+            elif not word.raw.startswith("-"):
+                text = f"${word.raw}"
+                self.variables[word.raw] = _Variable((Word(text, text, running=(text,)),))
+
+    def _evaluate(self, words: Sequence[ShellWord]) -> None:
+        text = " ".join(word.text for word in self.expand_all(words[1:]))
+        self.follow(Lexer(text, self.file, first_line=words[0].line).tokens())
+
+    def _unflatten(
+        self, assignments: list[ShellWord], words: list[ShellWord]
+    ) -> tuple[list[ShellWord], list[ShellWord]]:
+        """Gives assignments of a flattened script the lines of their own that they had.
+
+        In front of a command they would be set for the program alone, and ``$LR`` behind it would be nothing.
+        """
+        if words[0].raw == "export":
+            exports = _leading_assignments(words[1:])
+            self._assign(exports, exported=True)
+            further = _leading_assignments(words[1 + len(exports) :])
+            assignments, words = further, words[1 + len(exports) + len(further) :]
+        used = set(_variables_in([*words, *assignments]))
+        own = [word for word in assignments if _name_and_operator(word)[0] in used]
+        if own:
+            self._assign(own)
+            names = sentence_list(_name_and_operator(word)[0] for word in own)
+            self.notes.append(
+                Note(
+                    f"{names} in front of the command read as {counted(len(own), 'line')} before it",
+                    place(self.file, words[0].line),
+                    "the line ends were lost; for a shell the command itself would not see the values",
+                )
+            )
+        return [word for word in assignments if word not in own], words
+
+    def _add(self, assignments: Sequence[ShellWord], words: Sequence[ShellWord]) -> None:
+        exported = {name: v.words[0] for name, v in self.variables.items() if v.exported and v.words}
+        for_it = {_name_and_operator(word)[0]: self.value(word) for word in assignments}
+        environment = {**exported, **for_it}
+        kept_back = {
+            name: variable.words[0]
+            for name, variable in self.variables.items()
+            if name not in environment and variable.words
+        }
+        line = words[0].line
+        expanded = tuple(self.expand_all(words))
+        if expanded:
+            self.commands.append(Command(expanded, line, environment, kept_back, self.block))
+
+    def value(self, assignment: ShellWord) -> Word:
+        """The value of NAME=value: one word, whatever blanks a variable brings into it."""
+        name, operator = _name_and_operator(assignment)
+        first = assignment.parts[0]
+        rest = replace(first, text=first.text[len(name) + len(operator) :])
+        whole = [replace(part, quoted=True) for part in (rest, *assignment.parts[1:])]
+        parts = (rest, *whole[1:]) if rest.text.startswith("~") else tuple(whole)
+        word = next(iter(self.expand(replace(assignment, parts=parts))))
+        return replace(word, vanished=False)
+
+    def expand_all(self, words: Iterable[ShellWord]) -> Iterator[Word]:
+        """The words that these become, in order."""
+        for word in words:
+            yield from self.expand(word)
+
+    def expand(self, word: ShellWord) -> list[Word]:
+        """The words that one becomes: an unquoted variable may hold several, or none."""
+        made = _Fields()
+        for index, part in enumerate(word.parts):
+            if part.kind == "variable":
+                self._fill_in(part, made)
+            elif part.kind == "running":
+                made.append(part.text)
+                made.running.append(part.text)
+            else:
+                text = part.text
+                if index == 0 and not part.quoted and text.startswith("~"):
+                    text = _at_home(text)
+                made.append(text)
+        common = (word.raw, word.line, tuple(made.running), tuple(made.unset))
+        if not made.fields:
+            return [Word("", *common, vanished=True)] if made.unset else []
+        return [Word(text, *common) for text in made.fields]
+
+    def _fill_in(self, part: Part, made: _Fields) -> None:
+        name, operator = part.text, part.operator
+        variable = self.variables.get(name)
+        empty = variable is None or not any(word.text for word in variable.words)
+        missing = empty if operator.startswith(":") else variable is None
+        if operator.endswith("+"):
+            if not missing:
+                made.splice(self._otherwise(part), part.quoted)
+        elif missing and operator[-1:] in ("-", "="):
+            value = self._otherwise(part)
+            if operator.endswith("="):
+                self.variables[name] = _Variable((Word(value),))
+            made.splice(value, part.quoted)
+        elif variable is not None:
+            made.running += [known for word in variable.words for known in word.running]
+            made.unset += [known for word in variable.words for known in word.unset]
+            texts = [word.text for word in variable.words]
+            if operator == "[@]":
+                made.spread(texts, part.quoted)
+            else:
+                whole = " ".join(texts) if operator == "[*]" else "".join(texts[:1])
+                made.splice(whole, part.quoted)
+        elif name == "HOME":
+            made.splice(str(Path.home()), part.quoted)
+        elif name in OF_THE_SHELL or name.isdigit():
+            made.append(f"${name}")
+            made.running.append(f"${name}")
+        else:
+            made.unset.append(name)
+            made.splice("", part.quoted)
+
+    def _otherwise(self, part: Part) -> str:
+        inner = tuple(replace(piece, quoted=True) for piece in part.otherwise)
+        return "".join(word.text for word in self.expand(ShellWord(inner, "", 0, False)))
+
+
+@dataclass(slots=True)
+class _Fields:
+    """The words that one word is becoming."""
+
+    fields: list[str] = field(default_factory=list)
+    running: list[str] = field(default_factory=list)
+    unset: list[str] = field(default_factory=list)
+    broken: bool = True
+    """True where the next text begins a new word."""
+
+    def append(self, text: str) -> None:
+        """Adds text that is not cut at blanks."""
+        if self.broken:
+            self.fields.append("")
+        self.fields[-1] += text
+        self.broken = False
+
+    def splice(self, text: str, quoted: bool) -> None:
+        """Adds the value of a variable, which is cut at blanks unless it is quoted."""
+        if quoted:
+            self.append(text)
+            return
+        pieces = re.split(r"[ \t\n]+", text)
+        for index, piece in enumerate(pieces):
+            if index:
+                self.broken = True
+            if piece:
+                self.append(piece)
+
+    def spread(self, texts: Sequence[str], quoted: bool) -> None:
+        """Adds the items of an array, each a word of its own."""
+        for index, text in enumerate(texts):
+            self.broken = self.broken or index > 0
+            self.splice(text, quoted)
+
+
+def _leading_assignments(words: Sequence[ShellWord]) -> list[ShellWord]:
+    found: list[ShellWord] = []
+    for word in words:
+        if not (word.parts and not word.parts[0].quoted and ASSIGNMENT.match(word.parts[0].text)):
+            break
+        found.append(word)
+    return found
+
+
+def _name_and_operator(assignment: ShellWord) -> tuple[str, str]:
+    found = ASSIGNMENT.match(assignment.parts[0].text)
+    assert found is not None
+    return found[1], found[2]
+
+
+def _is_open_assignment(word: ShellWord) -> bool:
+    """Whether it is ``NAME=`` with nothing behind it, as in front of the bracket of an array."""
+    return len(word.parts) == 1 and ASSIGNMENT.fullmatch(word.parts[0].text) is not None
+
+
+def _variables_in(words: Iterable[ShellWord]) -> Iterator[str]:
+    for word in words:
+        for part in word.parts:
+            if part.kind == "variable":
+                yield part.text
+            yield from _variables_in([replace(word, parts=part.otherwise)] if part.otherwise else [])
+
+
+def _at_home(text: str) -> str:
+    user, slash, rest = text.partition("/")
+    return f"{Path.home()}{slash}{rest}" if user == "~" else text
+
+
+__all__ = ["Command", "Operator", "Script", "Word", "read_shell"]

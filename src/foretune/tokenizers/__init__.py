@@ -1,0 +1,15 @@
+"""Tokenizers of the families that transformers does not have, one file per family."""
+
+from .chatglm import ChatGLM1Tokenizer
+from .chatglm2 import ChatGLM2Tokenizer
+from .chatglm3 import ChatGLM3Tokenizer
+from .load import load_tokenizer
+from .published import ChatGLMTokenizer
+
+__all__ = [
+    "ChatGLM1Tokenizer",
+    "ChatGLM2Tokenizer",
+    "ChatGLM3Tokenizer",
+    "ChatGLMTokenizer",
+    "load_tokenizer",
+]

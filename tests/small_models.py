@@ -1,0 +1,81 @@
+"""Small random ChatGLM models in their published layout, for tests that need a folder to load."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from foretune.models.hf import native_model, published_config
+from foretune.params.arch import family_of
+from foretune.tokenizers import ChatGLMTokenizer
+
+FIXTURES = Path(__file__).parent / "golden" / "tokenizers"
+VOCABULARIES = {
+    "chatglm": (FIXTURES / "chatglm1" / "ice_text.model", FIXTURES / "chatglm1_fixture.json"),
+    "chatglm2": (FIXTURES / "chatglm2" / "tokenizer.model", FIXTURES / "chatglm2_fixture.json"),
+}
+CONFIGS: dict[str, dict[str, Any]] = {
+    "chatglm": {
+        "hidden_size": 32, "inner_hidden_size": 64, "num_layers": 2, "num_attention_heads": 4,
+        "max_sequence_length": 512, "position_encoding_2d": True, "layernorm_epsilon": 1e-5,
+    },
+    "chatglm2": {
+        "hidden_size": 32, "ffn_hidden_size": 48, "num_layers": 2, "num_attention_heads": 4,
+        "kv_channels": 8, "multi_query_group_num": 2, "seq_length": 512, "add_bias_linear": False,
+        "add_qkv_bias": True, "multi_query_attention": True, "original_rope": True,
+        "post_layer_norm": True, "rmsnorm": True, "layernorm_epsilon": 1e-5,
+        "tie_word_embeddings": False, "eos_token_id": 2, "pad_token_id": 0,
+    },
+}  # fmt: skip
+REMOTE = "modeling_chatglm.ChatGLMForConditionalGeneration"
+
+
+def small_model(
+    folder: Path, family: str, *, vocabulary: Path | None = None, fixture: Path | None = None,
+    **changes: Any,
+) -> Path:  # fmt: skip
+    """A folder with a small random model of "chatglm" (v1) or "chatglm2".
+
+    The Python files in it raise when they are run: nothing may run them. ``vocabulary`` is a file,
+    ``fixture`` a JSON file that holds the published content of tokenizer_config.json.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    own_vocabulary, own_fixture = VOCABULARIES[family]
+    shutil.copy(vocabulary or own_vocabulary, folder / own_vocabulary.name)
+    published = json.loads((fixture or own_fixture).read_text("utf-8"))["tokenizer_config"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(published))
+    for module in ("configuration_chatglm", "modeling_chatglm", "tokenization_chatglm"):
+        (folder / f"{module}.py").write_text("raise RuntimeError('code of the folder ran')\n")
+    config = {
+        "model_type": "chatglm",
+        "architectures": ["ChatGLMModel"],
+        "auto_map": {
+            "AutoConfig": "configuration_chatglm.ChatGLMConfig",
+            "AutoModel": REMOTE,
+            "AutoModelForSeq2SeqLM": REMOTE,
+        },
+        "torch_dtype": "float16",
+        **CONFIGS[family],
+    }
+    config |= vocabulary_keys(ChatGLMTokenizer.from_pretrained(folder), family) | changes
+    architecture = family_of(config)
+    assert architecture is not None
+    torch.manual_seed(0)
+    model = native_model(architecture)(published_config(architecture).from_dict(config))
+    model.half().save_pretrained(folder)
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def vocabulary_keys(tokenizer: Any, family: str) -> dict[str, int]:
+    """The keys of config.json that follow from the vocabulary."""
+    rows = -(-len(tokenizer) // 32) * 32
+    if family == "chatglm2":
+        return {"padded_vocab_size": rows}
+    names = {"bos": "<sop>", "eos": "<eop>", "mask": "[MASK]", "gmask": "[gMASK]", "pad": "<pad>"}
+    ids = {f"{key}_token_id": tokenizer.convert_tokens_to_ids(n) for key, n in names.items()}
+    return {"vocab_size": rows, **ids}
