@@ -93,9 +93,20 @@ def summary(piece: Piece) -> str:
 
 
 def magazine(rng: random.Random) -> str:
-    """Sentences of the kind that copy is made of, about no list in particular."""
-    sentences = copy_sentences(draw_piece(rng, 4, 6), rng.choice)
-    return "".join(sentences[: rng.randint(2, len(sentences))])
+    """A paragraph of a fashion magazine, often under a headline that names the same things."""
+    piece = draw_piece(rng, 2, 5)
+    paragraph = "".join(copy_sentences(piece, rng.choice))
+    values = list(piece.told.values())
+    rng.shuffle(values)
+    headline = rng.choice(
+        (
+            f"《{'，'.join([*values, piece.item])}》",
+            f"今日推荐：{''.join(f'{value}的' for value in values)}{piece.item}。",
+            f"橱窗里的{piece.item}：{'、'.join(values)}。",
+            "",
+        )
+    )
+    return f"{headline}{paragraph}"
 
 
 def note(rng: random.Random) -> str:

@@ -55,10 +55,8 @@ def test_labels_stand_on_the_answer_and_its_end(small, family, row, source, targ
 
 @FAMILIES
 @ANY
-@given(row=ROW, source=st.integers(40, 120), longer=st.booleans())
-def test_the_prompt_is_what_chat_asks_with_as_many_rounds_as_fit(
-    small, family, row, source, longer
-):
+@given(row=ROW, source=st.integers(40, 120))
+def test_the_prompt_is_what_chat_asks_with_as_many_rounds_as_fit(small, family, row, source):
     tok = small(family)
     data = data_of(max_source_length=source, history_column="h")
     made = family_of(tok).encode_prompt(row, tok, data)
@@ -122,9 +120,7 @@ def test_least_lengths_leave_room_for_one_token(small, family):
     row = Row(1, "你好" * 30, "你好" * 30, (("a", "b"),))
     for prefix in ("", "译："):
         least = module.least_lengths(tok, data_of(source_prefix=prefix))
-        data = data_of(
-            source_prefix=prefix, max_source_length=least[0], max_target_length=least[1]
-        )
+        data = data_of(source_prefix=prefix, max_source_length=least[0], max_target_length=least[1])
         prompt = module.encode_prompt(row, tok, data)
         assert len(prompt.input_ids) == least[0]
         cue = CUES[family] if family != "chatglm" else []

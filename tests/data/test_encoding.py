@@ -93,9 +93,7 @@ def test_chatglm_official_cut_loses_the_newest_question(small):
     whole = [*ROUND_0, *ANSWER_0, *ROUND_1]
     row = Row(1, TOMORROW, "a", WEATHER)
     for room, question in ((len(whole) - 3, False), (len(whole) - 4, True), (10, True)):
-        data = data_of(
-            protocol="official", history_column="history", max_source_length=room + 1
-        )
+        data = data_of(protocol="official", history_column="history", max_source_length=room + 1)
         made = chatglm.encode_training(row, small("chatglm"), data)
         assert made.input_ids == [*whole[:room], G, S, 92, E]
         assert made.cut == Cut(prompt=len(whole) - room, question=question)

@@ -79,9 +79,9 @@ def evaluate(rows: list[Row], tok: Any, data: Any) -> tuple[Any, list[list[int]]
     texts = [data.source_prefix + tok.build_prompt(row.prompt, row.history) for row in rows]
     inputs = tok(texts, max_length=data.max_source_length, truncation=True, padding=True)
     target = data.max_eval_target_length or data.max_target_length
-    labels = tok(
-        text_target=[row.response for row in rows], max_length=target, truncation=True
-    )["input_ids"]
+    labels = tok(text_target=[row.response for row in rows], max_length=target, truncation=True)[
+        "input_ids"
+    ]
     if data.ignore_pad_in_loss:
         labels = [[-100 if i == tok.pad_token_id else i for i in row] for row in labels]
     return inputs, labels

@@ -162,7 +162,8 @@ def test_an_empty_file_is_refused(write, content):
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("t.json", "[]"), ("t.json", '{"data": []}'), ("t.csv", "prompt,response")]
+    ("name", "content"),
+    [("t.json", "[]"), ("t.json", '{"data": []}'), ("t.csv", "prompt,response")],
 )
 def test_a_file_without_rows_is_refused(write, name, content):
     (problem,) = problems_of(write(name, content))

@@ -17,6 +17,8 @@ from torch import Tensor
 from foretune.models.loading import load_model
 from foretune.models.quantized import PackedLinear
 
+torch.set_num_threads(1)  # for models this small, threads only wait for each other
+
 OWN = Path(__file__).parent / "cases"
 SHARED = Path(os.environ.get("FORETUNE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 NOT_GENERATING = {"chatglm3_seqcls"}

@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from foretune.errors import UserError
+from foretune.models.loading import load_model
 from foretune.models.quantized import (
     PACKED_NAMES,
     PackedLinear,
@@ -105,6 +106,34 @@ def test_published_weights_dequantise_exactly_and_pack_back_to_the_same_bytes(sh
             assert torch.equal(scale.half(), held[key])
         seen += 1
     assert seen == {"chatglm1": 4 * 28, "chatglm2": 4 * 3}[case.split("_")[0]]
+
+
+@pytest.mark.parametrize(
+    "case", ["chatglm1_int4", "chatglm1_int8", "chatglm2_int4", "chatglm2_int8"]
+)
+def test_published_packed_models_compute_the_published_logits(shared, case):
+    folder = shared / "golden" / case
+    model = load_model(folder, dtype=torch.float32).eval()
+    inputs = load_file(folder / "inputs.safetensors")
+    passed = json.loads((folder / "meta.json").read_text())["scenarios"]["prompt"]
+    with torch.no_grad():
+        out = model(**{name: inputs[f"prompt.{name}"] for name in passed["passed_to_reference"]})
+    expected = load_file(folder / "logits.safetensors")["prompt.logits"]
+    torch.testing.assert_close(out.logits, expected, rtol=0, atol=5e-5)
+
+
+@pytest.mark.parametrize("case", ["chatglm1_2d_a", "chatglm2_a"])
+def test_a_published_full_model_is_packed_while_it_is_loaded(shared, case):
+    folder = shared / "golden" / case
+    packing = PackWhileLoading(bits=8)
+    model = load_model(folder, dtype=torch.float32, quantization_config=packing)
+    packed = [name for name, module in model.named_modules() if isinstance(module, PackedLinear)]
+    assert len(packed) == 4 * model.config.num_layers
+    assert model.config.quantization_bit == 8
+    full = load_model(folder, dtype=torch.float32)
+    pack_linears(full, PACKED_NAMES, 8)
+    for name, tensor in full.state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[name]), name
 
 
 def test_the_high_four_bits_are_the_even_column():

@@ -1,4 +1,4 @@
-"""The first training example as the official code prints it, with its trained part marked."""
+"""The first training example as text, so that everybody can see what is trained and what is not."""
 
 from __future__ import annotations
 
@@ -9,34 +9,29 @@ from .encoded import UNTRAINED
 from .examples import Examples
 
 OPEN, CLOSE = "⟦", "⟧"
-"""Stand around the tokens that have a label."""
+"""Stand around the text that has a label."""
 
 
 def first_example_text(dataset: Examples, tokenizer: Any) -> str:
-    """Ids, text, labels and label text of the first example, then its tokens one by one.
+    """The text of the first example, its trained part between brackets.
 
-    The official code prints the first four lines, with its padding; -100, which it decodes to
-    ``<image_-100>`` or to nothing, is left out of the label text.
+    The official code prints ids, text, labels and label text here: the same, less readable.
     """
-    example = dataset[0]
-    input_ids, labels = example["input_ids"], example["labels"]
-    assert isinstance(input_ids, list) and isinstance(labels, list)
-    lines = {
-        "input_ids": input_ids,
-        "inputs": tokenizer.decode(input_ids),
-        "label_ids": labels,
-        "labels": tokenizer.decode([label for label in labels if label != UNTRAINED]),
-        f"{OPEN}trained{CLOSE}": marked(input_ids, labels, tokenizer),
-    }
-    return "\n".join(f"{name} {value}" for name, value in lines.items())
+    input_ids = dataset.input_ids[0].tolist()
+    labels = dataset.labels[0].tolist()
+    trained = sum(label != UNTRAINED for label in labels)
+    head = f"the first example: {len(input_ids)} tokens, {trained} trained, between {OPEN}{CLOSE}"
+    return f"{head}\n{marked(input_ids, labels, tokenizer)}"
 
 
 def marked(input_ids: list[int], labels: list[int], tokenizer: Any) -> str:
-    """The tokens in order, those with a label between brackets: 'a b ⟦c d⟧'."""
-    tokens = zip(tokenizer.convert_ids_to_tokens(input_ids), input_ids, labels, strict=True)
+    """The text in order, what has a label between brackets: 'a b ⟦c d⟧'."""
     parts: list[str] = []
-    for trained, run in groupby(tokens, key=lambda token: token[2] != UNTRAINED):
+    pairs = zip(input_ids, labels, strict=True)
+    for trained, group in groupby(pairs, key=lambda pair: pair[1] != UNTRAINED):
+        ids = [token for token, _ in group]
         # ChatGLM2 gives its special tokens no text; their id says which one it is.
-        text = " ".join(piece or f"#{number}" for piece, number, _ in run)
+        ends = "".join(f"<{token}>" for token in ids if not tokenizer.decode([token]))
+        text = tokenizer.decode(ids) + (ends if trained else "")
         parts.append(f"{OPEN}{text}{CLOSE}" if trained else text)
-    return " ".join(parts)
+    return "".join(parts)

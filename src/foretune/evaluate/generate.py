@@ -70,12 +70,17 @@ def predict(
             tokens_BL = model.generate(**inputs, **sampling(generate))
             prompt_length = inputs["input_ids"].shape[1]
             answers += [
-                tokenizer.decode(tokens_L, skip_special_tokens=True).strip()
-                for tokens_L in tokens_BL[:, prompt_length:].tolist()
+                text_of(tokens_L, tokenizer) for tokens_L in tokens_BL[:, prompt_length:].tolist()
             ]
             bar.update(len(rows))
         bar.close()
     return gather_object(answers) if state.num_processes > 1 else answers
+
+
+def text_of(tokens: Sequence[int], tokenizer: Any) -> str:
+    """Tokens as a person reads them. Rows of the output layer above the vocabulary mean nothing."""
+    known = [token for token in tokens if token < len(tokenizer)]
+    return str(tokenizer.decode(known, skip_special_tokens=True)).strip()
 
 
 def write_predictions(folder: Path, labels: Sequence[str], predictions: Sequence[str]) -> Path:

@@ -136,7 +136,8 @@ def _bleu(words: list[str], wanted: list[str]) -> float:
     from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
     smooth = SmoothingFunction().method3
-    return float(sentence_bleu([wanted], words, smoothing_function=smooth))  # type: ignore[arg-type]
+    bleu: Any = sentence_bleu([wanted], words, smoothing_function=smooth)
+    return float(bleu)
 
 
 def _rouge(words: list[str], wanted: list[str]) -> list[tuple[str, float]]:

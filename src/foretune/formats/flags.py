@@ -1,18 +1,16 @@
-"""Words of a command line as transformers' HfArgumentParser reads them, and a JSON file of arguments.
+"""Words of a command line as transformers' HfArgumentParser reads them, and arguments in JSON.
 
-A boolean may stand alone; ``--no_flag`` turns off one that is on; a list takes all words up to the next flag; the
-beginning of a name is enough where only one name begins so. Every parameter is known under its dotted path too.
+A boolean may stand alone; ``--no_flag`` turns off one that is on; a list takes all words up to the
+next flag; the beginning of a name is enough where only one name begins so. Every parameter is known
+under its dotted path too.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from types import NoneType
-from typing import Any, Literal, cast, get_args, get_origin
 
 from ..errors import Problem, UserError
 from ..params.run import compose, parameters
@@ -20,7 +18,7 @@ from ..params.setting import Note, Origin, Setting
 from ..text import nearest, place, sentence_list
 from . import official, training_arguments
 from .argument_text import Kind
-from .reading import Reading
+from .reading import Reading, alternatives, typed
 from .shell import Word
 
 
@@ -35,7 +33,7 @@ def _kind_of(name: str) -> Kind:
         return official.kind_of(name)
     if name in names():
         return training_arguments.kind_of(name)
-    return "boolean" if bool in _alternatives(parameters()[name].annotation) else "scalar"
+    return "boolean" if bool in alternatives(name) else "scalar"
 
 
 def _path_of(name: str) -> str | None:
@@ -55,7 +53,7 @@ class Argument:
 
 
 def read_flags(words: Sequence[Word], file: str) -> Reading:
-    """The settings that the words behind a program stand for; everything that is wrong is among the problems."""
+    """The settings that the words behind a program stand for, and everything wrong with them."""
     reading, arguments = Reading(), dict[str, Argument]()
     rest = list(words)
     while rest:
@@ -77,7 +75,7 @@ def read_flags(words: Sequence[Word], file: str) -> Reading:
 
 
 def read_arguments(arguments: Iterable[Argument], *, text: bool) -> Reading:
-    """The settings behind named values. Where two say the same, main.py's own count more than transformers'."""
+    """The settings behind named values; main.py's own count more than transformers'."""
     reading = Reading()
     others: list[Argument] = []
     theirs: list[tuple[str, object, Origin]] = []
@@ -99,7 +97,7 @@ def read_arguments(arguments: Iterable[Argument], *, text: bool) -> Reading:
 
 
 def _is_flag(word: Word) -> bool:
-    """argparse's rule: a word that begins with '-', unless it is a number, a lone '-' or has a blank in it."""
+    """argparse's rule: a word that begins with '-', unless it is a number or has a blank in it."""
     text = word.text
     number = re.fullmatch(r"-(\d+|\d*\.\d+)(e[-+]?\d+)?", text)
     return text.startswith("-") and len(text) > 1 and not number and " " not in text.split("=")[0]
@@ -114,7 +112,10 @@ def _take(word: Word, rest: list[Word], file: str, reading: Reading) -> Argument
         reading.problems.append(_unknown(written, word, file))
         del rest[: len(following)]
         return None
-    if written.lstrip("-").replace("-", "_") not in (name, f"no_{name}") and name not in parameters():
+    if (
+        written.lstrip("-").replace("-", "_") not in (name, f"no_{name}")
+        and name not in parameters()
+    ):
         what = f"{written} read as --{name}"
         reading.notes.append(Note(what, place(file, word.line), "no other flag begins so"))
     kind = "boolean" if turned_off else _kind_of(name)
@@ -129,13 +130,9 @@ def _take(word: Word, rest: list[Word], file: str, reading: Reading) -> Argument
     if not left and kind != "boolean":
         reading.doubts.append((_path_of(name) or name, _no_value(name, origin, taken)))
         return None
-    if turned_off:
-        value: object = False
-    elif kind == "list":
-        value = [one.text for one in left]
-    else:
-        value = left[0].text if left else True
-    return Argument(name, value, origin, tuple(taken))
+    texts = [value.text for value in left]
+    value = False if turned_off else texts if kind == "list" else texts[0] if texts else True
+    return Argument(name, value, origin, tuple(left))
 
 
 def _following(rest: Sequence[Word]) -> list[Word]:
@@ -160,25 +157,18 @@ def _find(written: str) -> tuple[str | None, bool]:
 
 
 def _known_values(arguments: Iterable[Argument], reading: Reading) -> Iterator[Argument]:
-    """The arguments whose values stand in the script; of the others, those whose text will do as it is."""
+    """The arguments whose values stand in the script, and those whose text will do as it is."""
     for argument in arguments:
-        if any(word.running or word.unset for word in argument.words):
-            if _only_running(argument) and not _fits(argument):
-                problem = _no_value(argument.name, argument.origin, argument.words)
-                reading.doubts.append((_path_of(argument.name) or argument.name, problem))
-                continue
-            reading.notes += _notes_on(argument.words, argument.origin)
-        yield argument
-
-
-def _only_running(argument: Argument) -> bool:
-    """Whether some of the value is missing or may be anything: 'out-$1' is good enough for a folder, '' is not."""
-    return any(word.running or not word.text for word in argument.words)
+        unknown = [word for word in argument.words if word.running or word.unset]
+        if any(not word.text for word in unknown) or (unknown and not _fits(argument)):
+            problem = _no_value(argument.name, argument.origin, unknown)
+            reading.doubts.append((_path_of(argument.name) or argument.name, problem))
+        else:
+            reading.notes += _notes_on(unknown, argument.origin)
+            yield argument
 
 
 def _fits(argument: Argument) -> bool:
-    if any(word.unset and not word.text for word in argument.words):
-        return False
     try:
         compose(read_arguments([argument], text=True).settings)
     except UserError:
@@ -219,7 +209,8 @@ def _no_value(name: str, origin: Origin, words: Iterable[Word]) -> Problem:
 def _unknown(written: str, word: Word, file: str) -> Problem:
     name = written.lstrip("-").replace("-", "_")
     several = sorted(one for one in names() if len(name) > 2 and one.startswith(name))
-    like = nearest(name, names()) or nearest(written.lstrip("-"), parameters())
+    like = nearest(name, names(), at_least=0.75)
+    like = like or nearest(written.lstrip("-"), parameters(), at_least=0.75)
     if several:
         fix = f"write one of {sentence_list(f'--{one}' for one in several)}"
     else:
@@ -239,35 +230,6 @@ def _stray(word: Word, file: str) -> Problem:
         why="the word before it takes no value, or has one already",
         fix="put it in quotes with the words it belongs to, or leave it out",
     )
-
-
-def _alternatives(annotation: Any) -> tuple[Any, ...]:
-    """The types that a value may have: (int, NoneType) for int | None."""
-    inner = get_args(annotation)
-    return inner if NoneType in inner or (inner and get_origin(annotation) is None) else (annotation,)
-
-
-def typed(path: str, text: str) -> object:
-    """Text as the parameter's type has it, where that takes more than pydantic's reading of '8' as 8.
-
-    'none' and 'null' mean None where that is allowed; a list is 'a,b' or JSON, a mapping JSON.
-    """
-    if path not in parameters():
-        return text
-    for kind in _alternatives(parameters()[path].annotation):
-        origin = get_origin(kind)
-        if kind is NoneType and text.lower() in ("none", "null"):
-            return None
-        if origin is Literal and text.isdigit() and int(text) in get_args(kind):
-            return int(text)
-        if origin in (tuple, dict) and text[:1] in ("[", "{"):
-            try:
-                return cast(object, json.loads(text))
-            except json.JSONDecodeError:
-                return text
-        if origin is tuple:
-            return [word for word in text.split(",") if word]
-    return text
 
 
 def read_mapping(values: Mapping[str, tuple[object, Origin]]) -> Reading:

@@ -1,7 +1,7 @@
-"""What stands in front of a training script: the interpreter, torchrun, deepspeed, accelerate launch.
+"""What stands in front of a training program: python, torchrun, deepspeed, accelerate launch.
 
-The options are those of torch 2.13 (torch/distributed/run.py), accelerate 1.15 (commands/launch.py) and DeepSpeed 0.17
-(launcher/runner.py).
+The options are those of torch 2.13 (torch/distributed/run.py), accelerate 1.15 (commands/launch.py)
+and DeepSpeed 0.17 (launcher/runner.py).
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _flag(word: Word) -> str:
 
 
 def peel(command: Command, file: str) -> Launch | None:
-    """Takes a command apart into launcher, program and the program's words; None where it starts no python program."""
+    """Takes a command apart; None where it starts no python program."""
     words, environment = list(command.words), dict(command.environment)
     while words and (words[0].vanished or words[0].text in IN_FRONT or "=" in words[0].text):
         word = words.pop(0)
@@ -176,9 +176,7 @@ def peel(command: Command, file: str) -> Launch | None:
     if not words or any(option.name == "c" for option in options):
         return None
     program, *arguments = words
-    return Launch(
-        launcher, tuple(options), program, tuple(arguments), command, environment, file
-    )
+    return Launch(launcher, tuple(options), program, tuple(arguments), command, environment, file)
 
 
 def _take_options(words: list[Word], launcher: str, file: str) -> list[Option]:
@@ -217,7 +215,7 @@ def _no_such_option(word: Word, launcher: str, known: Options, file: str) -> Use
     return refuse(
         what=f"{launcher} has no option {word.text.partition('=')[0]}",
         where=place(file, word.line),
-        why="what stands between a launcher and the program is the launcher's, and it would refuse it",
+        why=f"what stands in front of the program is for {launcher}, which would refuse it",
         fix=f"write --{like}" if like else "leave it out, or write it behind the program",
     )
 
@@ -229,7 +227,11 @@ def read_launch(launch: Launch) -> Reading:
     origin = Origin(launch.file, launch.command.line, f"{first.raw} ... {launch.program.raw}")
     reading.settings.append(Setting("launch.launcher", launch.launcher, origin))
     _read_environment(launch, reading)
-    read = {"torchrun": _read_torchrun, "deepspeed": _read_deepspeed, "accelerate": _read_accelerate}
+    read = {
+        "torchrun": _read_torchrun,
+        "deepspeed": _read_deepspeed,
+        "accelerate": _read_accelerate,
+    }
     if launch.launcher in read:
         read[launch.launcher](launch, reading)
     return reading
@@ -313,7 +315,7 @@ def _read_deepspeed(launch: Launch, reading: Reading) -> None:
 
 def _note_processes(launch: Launch, reading: Reading) -> None:
     if not any(setting.path == "launch.processes" for setting in reading.settings):
-        why = f"{launch.launcher} starts one per visible GPU; --set launch.processes=... says how many"
+        why = f"{launch.launcher} starts one per GPU; --set launch.processes=... says how many"
         where = place(launch.file, launch.command.line)
         reading.notes.append(Note("the number of processes is not in the script", where, why))
 
@@ -359,7 +361,7 @@ def _read_processes(option: Option, machines: Option | None, reading: Reading) -
 
 
 def cannot_run(script: Script, launch: Launch) -> Iterable[Problem]:
-    """Lines that begin with a flag: the line before them lacks its backslash, and a shell would call them as programs."""
+    """Lines that begin with a flag: a shell would take the flag for the name of a program."""
     for command in script.commands:
         if command.words[0].text.startswith("-"):
             yield Problem(

@@ -1,16 +1,19 @@
 """The authors' own arguments: ptuning/main.py of ChatGLM-6B (401bf3a) and of ChatGLM2-6B (cb8e8b4).
 
-Its third group of arguments is transformers' own (training_arguments.py). Beside them stand the names that people use
-for LoRA, which main.py does not have. Another author's script gets its own table in a file of its own.
+Its third group of arguments is transformers' own (training_arguments.py). Beside them stand the
+names that people use for LoRA, which main.py does not have. Another author's program gets a file of
+its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import cast
 
 from ..params.run import parameters
 from ..params.setting import Note, Origin, Setting, derived
-from .argument_text import Kind, boolean
+from .argument_text import Kind
+from .reading import typed
 
 PROGRAM = "main.py"
 
@@ -83,7 +86,7 @@ def kind_of(name: str) -> Kind:
 
 
 def negated(flag: str) -> str | None:
-    """The boolean that a flag turns off: 'no_ignore_pad_token_for_loss'; None for any other flag."""
+    """The boolean that a flag turns off (no_ignore_pad_token_for_loss); None for any other flag."""
     name = flag.removeprefix("no_")
     on = name == "use_fast_tokenizer" or (
         name in PATHS and parameters()[PATHS[name]].default is True
@@ -97,17 +100,11 @@ def read(name: str, value: object, origin: Origin, text: bool = False) -> list[S
         return []
     path = PATHS[name]
     if path == "method.lora.targets":
-        words = [value] if isinstance(value, str) else list(_items(value))
+        words = [value] if isinstance(value, str) else cast(list[object], value)
         value = [one for word in words for one in str(word).split(",") if one]
-    elif text and path == "precision.quantize":
-        value = int(value) if isinstance(value, str) and value.isdigit() else value
-    elif text and kind_of(name) == "boolean":
-        value = boolean(value)
+    elif text and isinstance(value, str):
+        value = typed(path, value)
     return [Setting(path, value, origin, text)]
-
-
-def _items(value: object) -> Iterable[object]:
-    return value if isinstance(value, list | tuple) else ()
 
 
 def note(name: str, origin: Origin) -> Note | None:
@@ -117,27 +114,38 @@ def note(name: str, origin: Origin) -> Note | None:
     return Note(f"{name} has no effect", str(origin), "main.py declares it and never reads it")
 
 
-def implied_method(settings: Sequence[Setting]) -> Iterator[Setting]:
-    """The method that written settings ask for without naming it: the last one that any belongs to."""
-    if any(setting.path == "method.name" for setting in settings):
-        return
-    for setting in reversed(settings):
-        if setting.path.startswith("method.lora."):
-            yield Setting("method.name", "lora", derived(f"{setting.origin.spelling} is written"))
-            return
-        if setting.path == "method.prefix.length" and setting.value is not None:
-            yield Setting("method.name", "ptuning", derived(f"{setting.origin.spelling} is written"))
-            return
+def implied(settings: Sequence[Setting], programs: Iterable[str]) -> Iterator[Setting]:
+    """What written settings imply, and what main.py does whatever its arguments say.
+
+    Nobody wrote these, so they are weaker than anything that is written.
+    """
+    official = PROGRAM in programs
+    if official:
+        reason = derived(f"{PROGRAM} of ChatGLM-6B and ChatGLM2-6B always does so")
+        yield Setting("batch.gradient_checkpointing", True, reason)
+        yield Setting("generate.do_sample", True, reason)
+        yield Setting("generate.top_p", 0.7, reason)
+        yield Setting("generate.temperature", 0.95, reason)
+    named = [setting.value for setting in settings if setting.path == "method.name"]
+    asking = [setting for setting in settings if _method_of(setting)]
+    if named:
+        method = named[-1]
+    elif asking:
+        method, spelling = _method_of(asking[-1]), asking[-1].origin.spelling
+        yield Setting("method.name", method, derived(f"{spelling} is written"))
+    else:
+        method = "full"
+    if official and method == "full":
+        reason = derived(f"{PROGRAM} of ChatGLM-6B and ChatGLM2-6B does so without pre_seq_len")
+        yield Setting("precision.dtype", "float32", reason)
+        if not named:
+            yield Setting("method.name", method, reason)
 
 
-def always(settings: Sequence[Setting]) -> Iterator[Setting]:
-    """What main.py does whatever its arguments say. Nobody wrote it, so anything that is written is stronger."""
-    reason = derived("main.py of ChatGLM-6B and ChatGLM2-6B always does so")
-    yield Setting("batch.gradient_checkpointing", True, reason)
-    yield Setting("generate.do_sample", True, reason)
-    yield Setting("generate.top_p", 0.7, reason)
-    yield Setting("generate.temperature", 0.95, reason)
-    if not any(setting.path.startswith(("method.lora.", "method.prefix.length")) for setting in settings):
-        without = derived("main.py of ChatGLM-6B and ChatGLM2-6B does so without pre_seq_len")
-        yield Setting("method.name", "full", without)
-        yield Setting("precision.dtype", "float32", without)
+def _method_of(setting: Setting) -> str | None:
+    """The method that a setting is part of."""
+    if setting.path.startswith("method.lora."):
+        return "lora"
+    if setting.path == "method.prefix.length" and setting.value is not None:
+        return "ptuning"
+    return None

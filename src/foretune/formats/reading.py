@@ -1,11 +1,15 @@
-"""What was found in one source: settings, notes and problems."""
+"""What one source says: settings, notes and problems."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import NoneType
+from typing import Any, Literal, cast, get_args, get_origin
 
 from ..errors import Problem
+from ..params.run import parameters
 from ..params.setting import Note, Setting
 
 
@@ -13,11 +17,13 @@ from ..params.setting import Note, Setting
 class Reading:
     """What one source says. Problems are collected, so that all of them can be shown together."""
 
-    settings: list[Setting] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    doubts: list[tuple[str, Problem]] = field(default_factory=list)
-    """Problems with the value of one parameter, by its path: any later setting of it settles them."""
+    settings: list[Setting] = field(default_factory=list[Setting])
+    notes: list[Note] = field(default_factory=list[Note])
+    problems: list[Problem] = field(default_factory=list[Problem])
+    doubts: list[tuple[str, Problem]] = field(default_factory=list[tuple[str, Problem]])
+    """Problems with the value at a path; any later setting of it settles them."""
+    programs: list[str] = field(default_factory=list[str])
+    """The programs that scripts start (main.py): they have habits that no argument names."""
 
     def add(self, other: Reading) -> None:
         """Takes in what a stronger source says."""
@@ -27,8 +33,37 @@ class Reading:
         self.notes += other.notes
         self.problems += other.problems
         self.doubts += other.doubts
+        self.programs += other.programs
 
     def all_problems(self) -> Iterator[Problem]:
         """The problems, and the doubts that nothing settled."""
         yield from self.problems
         yield from (problem for _, problem in self.doubts)
+
+
+def alternatives(path: str) -> tuple[Any, ...]:
+    """The types that a parameter may have: (int, NoneType) for int | None."""
+    annotation = parameters()[path].annotation
+    inner = get_args(annotation)
+    return inner if NoneType in inner or str in inner else (annotation,)
+
+
+def typed(path: str, text: str) -> object:
+    """Text as the parameter's type has it, where that is more than reading '8' as 8.
+
+    'none' and 'null' mean None where that is allowed; a list is 'a,b' or JSON, a mapping is JSON.
+    """
+    for kind in alternatives(path) if path in parameters() else ():
+        origin = get_origin(kind)
+        if kind is NoneType and text.lower() in ("none", "null"):
+            return None
+        if origin is Literal and text.isdigit() and int(text) in get_args(kind):
+            return int(text)
+        if origin in (tuple, dict) and text[:1] in ("[", "{"):
+            try:
+                return cast(object, json.loads(text))
+            except json.JSONDecodeError:
+                return text
+        if origin is tuple:
+            return [word for word in text.split(",") if word]
+    return text

@@ -1,8 +1,9 @@
-"""The commands of a shell script with their variables filled in, as a shell would and without running anything.
+"""The commands of a shell script with their variables filled in, without running anything.
 
-Followed are assignments, ``export``, arrays, ``eval``, lists and pipelines of commands, and what stands in front of a
-command for it alone. What only a running shell knows (``$(...)``, ``$1``, what an ``if`` or a loop decides) is kept as
-it is written and marked, so that the reader of a value can say so.
+Followed are assignments, ``export``, arrays, ``eval``, lists and pipelines of commands, and
+variables set for one command alone. What only a running shell knows (``$(...)``, ``$1``, what an
+``if`` or a loop decides) is kept as it is written and marked, so that the reader of a value can say
+so.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Script:
 
 
 def read_shell(text: str, file: str) -> Script:
-    """Reads a script. Raises UserError for what cannot be followed: an open quote, a here-document."""
+    """Reads a script. Raises UserError for an open quote and for a here-document."""
     lexer = Lexer(text, file)
     reader = _Reader(file)
     reader.follow(lexer.tokens())
@@ -65,12 +66,12 @@ def read_shell(text: str, file: str) -> Script:
     return Script(file, tuple(reader.commands), notes)
 
 
-ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(\+?=)")
-OPENING = ("if", "for", "while", "until", "case", "select", "function")
+ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(\+?=)", re.ASCII)
+OPENING = ("if", "for", "while", "until", "case", "select")
 INSIDE = ("then", "else", "elif", "do", "time", "!")
 CLOSING = ("fi", "done", "esac", "}")
 DECLARING = ("export", "declare", "typeset", "readonly", "local")
-OF_THE_SHELL = frozenset("RANDOM SECONDS LINENO HOSTNAME PWD OLDPWD USER UID PPID EPOCHSECONDS".split())
+OF_THE_SHELL = ("RANDOM", "SECONDS", "LINENO", "HOSTNAME", "PWD", "OLDPWD", "USER", "UID", "PPID")
 
 
 @dataclass(slots=True)
@@ -84,51 +85,55 @@ class _Reader:
     """Follows the commands one by one and remembers what is set."""
 
     file: str
-    commands: list[Command] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
-    variables: dict[str, _Variable] = field(default_factory=dict)
-    blocks: list[str] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list[Command])
+    notes: list[Note] = field(default_factory=list[Note])
+    variables: dict[str, _Variable] = field(default_factory=dict[str, _Variable])
+    blocks: list[str] = field(default_factory=list[str])
+    """What is open at this point, outermost first: 'the for of line 3', '' for a plain group."""
+    function: str = ""
+    """The function whose opening brace comes next."""
+    depends: bool = False
+    """Whether the next command runs only if the one before it succeeds, or fails."""
 
     def follow(self, tokens: Iterable[Token]) -> None:
         """Cuts the tokens into commands and follows each."""
         words: list[ShellWord] = []
-        redirected = empty_brackets = False
         array: list[ShellWord] | None = None
+        before = ""
         for token in tokens:
             if isinstance(token, ShellWord):
                 if array is not None:
                     array.append(token)
-                elif redirected:
-                    redirected = False
-                elif empty_brackets and token.raw == "{":
-                    self.blocks.append(f"the function of line {token.line}")
-                    words, empty_brackets = [], False
-                else:
+                elif not _redirects(before):
                     words.append(token)
-            elif array is not None:
+                before = ""
+                continue
+            if array is not None:
                 if token.text == ")":
                     self._assign_array(words.pop(), array)
                     array = None
             elif token.text == "(" and words and _is_open_assignment(words[-1]):
                 array = []
-            elif "<" in token.text or ">" in token.text:
-                redirected = True
-            elif token.text != "\n" or not empty_brackets:
-                empty_brackets = token.text == ")" and not words
+            elif not _redirects(token.text):
+                if token.text == ")" and before == "(":
+                    self.function = f"the function of line {token.line}"
                 self._command(words)
                 words = []
+                if token.text != "\n":  # which may follow any operator
+                    self.depends = token.text in ("&&", "||")
+            before = token.text
         self._command(words)
 
     def _command(self, words: Sequence[ShellWord]) -> None:
         words = self._through_keywords(list(words))
-        assignments = [word for word in _leading_assignments(words)]
+        assignments = _leading_assignments(words)
         words = words[len(assignments) :]
         if not words:
             self._assign(assignments)
             return
-        name = words[0].raw
         if any(word.flattened for word in words):
             assignments, words = self._unflatten(assignments, words)
+        name = words[0].raw
         if name in DECLARING:
             self._declare(name, words[1:])
         elif name in ("unset", "read"):
@@ -141,18 +146,22 @@ class _Reader:
     def _through_keywords(self, words: list[ShellWord]) -> list[ShellWord]:
         while words:
             word = words[0]
-            if word.raw in OPENING:
+            if word.raw == "function":
+                self.function = f"the function of line {word.line}"
+                words = words[1:]
+            elif word.raw in OPENING:
                 self.blocks.append(f"the {word.raw} of line {word.line}")
                 if word.raw in ("for", "select") and len(words) > 1:
                     self._uncertain(words[1].raw)
-                if word.raw in ("for", "select", "case", "function"):
+                if word.raw in ("for", "select", "case"):
                     return []
             elif word.raw in CLOSING:
                 if self.blocks:
                     self.blocks.pop()
                 return []
             elif word.raw == "{":
-                self.blocks.append("")
+                self.blocks.append(self.function)
+                self.function = ""
             elif word.raw not in INSIDE:
                 return words
             words = words[1:]
@@ -168,22 +177,27 @@ class _Reader:
             before = self.variables.get(name)
             value = self.value(assignment)
             if operator == "+=" and before:
-                value = replace(value, text="".join(word.text for word in before.words) + value.text)
+                value = replace(
+                    value, text="".join(word.text for word in before.words) + value.text
+                )
             was_exported = before is not None and before.exported
             self.variables[name] = _Variable((value,), exported or was_exported)
-            if self.block:
-                self._uncertain(name)
+            self._if_certain(name)
 
     def _assign_array(self, word: ShellWord, items: Sequence[ShellWord]) -> None:
         name, operator = _name_and_operator(word)
         before = self.variables[name].words if operator == "+=" and name in self.variables else ()
         self.variables[name] = _Variable((*before, *self.expand_all(items)))
-        if self.block:
+        self._if_certain(name)
+
+    def _if_certain(self, name: str) -> None:
+        if self.block or self.depends:
             self._uncertain(name)
 
     def _uncertain(self, name: str) -> None:
-        """A block decides: what the variable holds is known when the script runs."""
-        word = Word(f"${name}", f"${name}", running=(f"${name}, which {self.block} decides",))
+        """What the variable holds is known when the script runs."""
+        decider = self.block or "the command in front"
+        word = Word(f"${name}", f"${name}", running=(f"${name}, which {decider} decides,",))
         exported = name in self.variables and self.variables[name].exported
         self.variables[name] = _Variable((word,), exported)
 
@@ -212,7 +226,7 @@ class _Reader:
     ) -> tuple[list[ShellWord], list[ShellWord]]:
         """Gives assignments of a flattened script the lines of their own that they had.
 
-        In front of a command they would be set for the program alone, and ``$LR`` behind it would be nothing.
+        In front of a command they are set for the program alone, and ``$LR`` behind it is nothing.
         """
         if words[0].raw == "export":
             exports = _leading_assignments(words[1:])
@@ -226,15 +240,17 @@ class _Reader:
             names = sentence_list(_name_and_operator(word)[0] for word in own)
             self.notes.append(
                 Note(
-                    f"{names} in front of the command read as {counted(len(own), 'line')} before it",
+                    f"{names} in front of the command read as {counted(len(own), 'line')} above it",
                     place(self.file, words[0].line),
-                    "the line ends were lost; for a shell the command itself would not see the values",
+                    "the line ends were lost; as it stands a shell fills in nothing for them",
                 )
             )
         return [word for word in assignments if word not in own], words
 
     def _add(self, assignments: Sequence[ShellWord], words: Sequence[ShellWord]) -> None:
-        exported = {name: v.words[0] for name, v in self.variables.items() if v.exported and v.words}
+        exported = {
+            name: v.words[0] for name, v in self.variables.items() if v.exported and v.words
+        }
         for_it = {_name_and_operator(word)[0]: self.value(word) for word in assignments}
         environment = {**exported, **for_it}
         kept_back = {
@@ -295,14 +311,15 @@ class _Reader:
                 self.variables[name] = _Variable((Word(value),))
             made.splice(value, part.quoted)
         elif variable is not None:
-            made.running += [known for word in variable.words for known in word.running]
+            running = [known for word in variable.words for known in word.running]
+            made.running += running
             made.unset += [known for word in variable.words for known in word.unset]
             texts = [word.text for word in variable.words]
+            whole = part.quoted or bool(running)  # the blanks of $(shuf -n 1) cut nothing
             if operator == "[@]":
-                made.spread(texts, part.quoted)
+                made.spread(texts, whole)
             else:
-                whole = " ".join(texts) if operator == "[*]" else "".join(texts[:1])
-                made.splice(whole, part.quoted)
+                made.splice(" ".join(texts) if operator == "[*]" else "".join(texts[:1]), whole)
         elif name == "HOME":
             made.splice(str(Path.home()), part.quoted)
         elif name in OF_THE_SHELL or name.isdigit():
@@ -321,9 +338,9 @@ class _Reader:
 class _Fields:
     """The words that one word is becoming."""
 
-    fields: list[str] = field(default_factory=list)
-    running: list[str] = field(default_factory=list)
-    unset: list[str] = field(default_factory=list)
+    fields: list[str] = field(default_factory=list[str])
+    running: list[str] = field(default_factory=list[str])
+    unset: list[str] = field(default_factory=list[str])
     broken: bool = True
     """True where the next text begins a new word."""
 
@@ -368,6 +385,11 @@ def _name_and_operator(assignment: ShellWord) -> tuple[str, str]:
     return found[1], found[2]
 
 
+def _redirects(operator: str) -> bool:
+    """Whether the word behind it is a file, and none of the command's words."""
+    return "<" in operator or ">" in operator
+
+
 def _is_open_assignment(word: ShellWord) -> bool:
     """Whether it is ``NAME=`` with nothing behind it, as in front of the bracket of an array."""
     return len(word.parts) == 1 and ASSIGNMENT.fullmatch(word.parts[0].text) is not None
@@ -378,7 +400,9 @@ def _variables_in(words: Iterable[ShellWord]) -> Iterator[str]:
         for part in word.parts:
             if part.kind == "variable":
                 yield part.text
-            yield from _variables_in([replace(word, parts=part.otherwise)] if part.otherwise else [])
+            yield from _variables_in(
+                [replace(word, parts=part.otherwise)] if part.otherwise else []
+            )
 
 
 def _at_home(text: str) -> str:

@@ -1,8 +1,8 @@
 """A shell script as words and operators, each with its line; nothing of it is run.
 
-The quoting is that of POSIX sh (IEEE 1003.1, section 2.2) with bash's ``$'...'``, arrays and here-strings. What web
-pages and word processors do to a script (line ends flattened to ``\\ ``, long dashes, curly quotes) is mended, and
-every mend is noted with its line.
+The quoting is that of POSIX sh (IEEE 1003.1, section 2.2) with bash's ``$'...'``, arrays and
+here-strings. What web pages and word processors do to a script (line ends flattened to a backslash
+and a blank, long dashes, curly quotes) is mended, and every mend is noted with its line.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..text import counted, place, sentence_list
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of a word: text, a variable still to be filled in, or what only a running shell knows."""
+    """A piece of a word: text, a variable to be filled in, or what only a running shell knows."""
 
     kind: Literal["text", "variable", "running"]
     text: str
@@ -56,22 +56,26 @@ Token = ShellWord | Operator
 ODD_BLANKS = "\u00a0\u2002\u2003\u2009\u3000"
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 BLANKS = " \t" + ODD_BLANKS
-CURLY = {"“": "”", "”": "”", "‘": "’", "’": "’"}
-OPERATOR = re.compile(r"\n|;;&?|;|&&|\|\||\|&|\||&>>|&>|&|\(|\)|\d*(?:<<<|<<-?|<&|<>|<|>>|>&|>\||>)")
-NAME = re.compile(r"[A-Za-z_]\w*")
-BRACED = re.compile(r"(?P<name>\w+)(?P<operator>\[[@*]\]|:?[-=?+])?")
+CURLY = {"\u201c": "\u201d", "\u201d": "\u201d", "\u2018": "\u2019", "\u2019": "\u2019"}
+OPERATOR = re.compile(
+    r"\n|;;&?|;|&&|\|\||\|&|\||&>>|&>|&|\(|\)|\d*(?:<<<|<<-?|<&|<>|<|>>|>&|>\||>)"
+)
+NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+BRACED = re.compile(r"(?P<name>\w+)(?P<operator>\[[@*]\]|:?[-=?+])?", re.ASCII)
 SPECIAL = re.compile(r"[0-9@*#?$!-]")
-LONG_DASHES = re.compile(r"[-\u2010-\u2015\u2212\uff0d]*[\u2010-\u2015\u2212\uff0d][-\u2010-\u2015\u2212\uff0d]*(?=([A-Za-z]+))")
+LONG_DASHES = re.compile(
+    r"[-\u2010-\u2015\u2212\uff0d]*[\u2010-\u2015\u2212\uff0d][-\u2010-\u2015\u2212\uff0d]*(?=([A-Za-z]+))"
+)
 LINE_END = re.compile(rf"\\[{BLANKS}]*(?:\n|\Z)")
 FLATTENED = re.compile(rf"\\[{BLANKS}]+(?=[^\s{ODD_BLANKS}])")
 FLATTENED_INSIDE = re.compile(rf"\\[{BLANKS}]+(?=--[A-Za-z])")
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
 
 MENDS = {
-    "flattened": "{count} flattened to a backslash and a blank, as a web page does, read as line ends again",
-    "trailing": "{count} with blanks behind the backslash, which for a shell is no line end, read as one",
+    "flattened": "{count} flattened to a backslash and a blank read as line ends again",
+    "trailing": "{count} with a blank behind the backslash, none for a shell, read as one",
     "last": "{count} at the end of the file, with nothing to go on with, left out",
-    "dash": "{count} written with a long dash, as a word processor does, read as the hyphens of a flag",
+    "dash": "{count} with a long dash, as word processors write it, read with hyphens",
     "quote": "{count} read as straight ones",
     "blank": "{count} of a kind that a shell takes for a letter read as a blank or left out",
     "carriage": "{count} of the Windows kind read as line ends; bash would not",
@@ -83,7 +87,7 @@ MENDED = {
 
 
 class Lexer:
-    """Reads words and operators one after the other; ``mended`` counts what was put right, by kind."""
+    """Reads words and operators one after the other; ``mended`` holds the lines put right."""
 
     def __init__(self, text: str, file: str, *, first_line: int = 1) -> None:
         self.file, self.first_line = file, first_line
@@ -282,7 +286,7 @@ class Lexer:
         return Part("text", "$", quoted)
 
     def _matching(self, at: int, opening: str, closing: str) -> int:
-        """The position of the bracket that closes the one at ``at``; brackets inside quotes do not count."""
+        """Where the bracket at ``at`` is closed; brackets inside quotes do not count."""
         depth, start, quote = 0, at, ""
         while at < len(self.text):
             character = self.text[at]

@@ -27,7 +27,7 @@ from ..errors import refuse
 from ..params.arch.chatglm import ChatGLM
 from .dialogue import Speaks
 from .hf import config_of
-from .prefix import Prefix, PrefixEncoder, TakesPrefix, with_prefix
+from .prefix import Prefix, PrefixEncoder, TakesPrefix, started_as_prefix, with_prefix
 from .quantized import PACKED_NAMES, pack_linears
 
 PUBLISHED_LAYERS = 28
@@ -66,6 +66,15 @@ def known(input_ids: Tensor | None) -> Tensor:
             fix="pass position_ids and attention_mask as the tokenizer makes them, or input_ids",
         )
     return input_ids
+
+
+def extended(positions_BRT: Tensor, length: int) -> Tensor:
+    """Positions of a prompt, carried on over the tokens generated behind it up to ``length``."""
+    steps = torch.arange(1, length - positions_BRT.shape[-1] + 1, device=positions_BRT.device)
+    following = positions_BRT[..., -1:].repeat_interleave(len(steps), dim=-1)
+    if positions_BRT.ndim == 3:
+        following[:, 1] += steps
+    return torch.cat((positions_BRT, following), dim=-1)
 
 
 def rotary_tables(positions_BRT: Tensor, width: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -203,9 +212,7 @@ class ChatGLMPreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
 
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, PrefixEncoder):
-            module.reset_parameters()
-        else:
+        if not started_as_prefix(self, module):
             super()._init_weights(module)
 
 
@@ -401,47 +408,40 @@ class ChatGLMForConditionalGeneration(Speaks, TakesPrefix, ChatGLMPreTrainedMode
         )
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:
-        """As in transformers. Takes the tokenizer's 4-D mask; a 2-D mask hides padding, and
-        positions are then counted from the first real token (the published code drops such a mask).
-        Without a mask padding is attended to.
+        """As in transformers. Takes the tokenizer's 4-D mask and positions; a 2-D mask hides
+        padding, and positions are then counted from the first real token (the published code drops
+        such a mask). Without a mask padding is attended to.
         """
         mask = kwargs.get("attention_mask")
         if mask is not None and mask.ndim == 4:
             # the last token sees all but padding; the rest of the mask is made again from the ids
             kwargs["attention_mask"] = (~mask[:, 0, -1]).long()
-        return super().generate(*args, **kwargs)
+        return super().generate(*args, prompt_positions=kwargs.pop("position_ids", None), **kwargs)
 
-    def _prepare_attention_mask_for_generation(self, inputs_tensor: Tensor, *_: Any) -> Tensor:
-        return torch.ones(inputs_tensor.shape[:2], dtype=torch.long, device=inputs_tensor.device)
-
-    def _prepare_position_ids_for_generation(
-        self, inputs_tensor: Tensor, model_kwargs: dict[str, Any]
-    ) -> Tensor:
-        ids = model_kwargs.get("input_ids", inputs_tensor)
-        return self.transformer.positions(ids, model_kwargs.get("attention_mask"))
-
-    def _update_model_kwargs_for_generation(
-        self, outputs: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
+    def prepare_inputs_for_generation(
+        self, input_ids: Tensor, *args: Any, prompt_positions: Tensor | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """A new token has the place of its answer in the first row, and counts on in the second."""
-        last = model_kwargs.pop("position_ids")
-        updated = super()._update_model_kwargs_for_generation(
-            outputs, model_kwargs, *args, **kwargs
-        )
-        new = kwargs.get("num_new_tokens", 1)
-        following = last[..., -1:].repeat_interleave(new, dim=-1)
-        if self.config.position_encoding_2d:
-            following[:, 1] += torch.arange(1, new + 1, device=last.device)
-        return {**updated, "position_ids": torch.cat((last, following), dim=-1)}
+        """The inputs of a step, with positions from all ids so far.
 
-    def prepare_inputs_for_generation(self, input_ids: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """With one dimension the published code gives every generated token the place of [gMASK] or
-        [MASK].
+        A new token has the place of its answer in the first row, and counts on in the second. With
+        one dimension the published code gives it the place of [gMASK] or [MASK].
         """
         inputs = cast(Any, super()).prepare_inputs_for_generation(input_ids, *args, **kwargs)
-        if not self.config.position_encoding_2d and inputs["input_ids"].shape != input_ids.shape:
-            inputs["position_ids"] = self.transformer.landmarks(input_ids)[0][:, None]
-        return inputs
+        new = inputs["input_ids"].shape[1]
+        if prompt_positions is not None:
+            positions = extended(prompt_positions, input_ids.shape[1])
+        elif self.config.position_encoding_2d or new == input_ids.shape[1]:
+            positions = self.transformer.positions(input_ids, kwargs.get("attention_mask"))
+        else:
+            positions = self.transformer.landmarks(input_ids)[0][:, None]
+        return {**inputs, "position_ids": positions[..., -new:]}
+
+    def _prepare_position_ids_for_generation(self, *_: Any) -> None:
+        """None here: they are made for each step, above."""
+
+    def _prepare_attention_mask_for_generation(self, inputs_tensor: Tensor, *_: Any) -> Tensor:
+        """Nothing is hidden: the published code attends to padding where no mask is given."""
+        return torch.ones(inputs_tensor.shape[:2], dtype=torch.long, device=inputs_tensor.device)
 
     @staticmethod
     def create_masks_for_generate(attention_mask: Tensor | None = None, **_: Any) -> Tensor | None:

@@ -26,7 +26,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from ..params.arch.chatglm2 import ChatGLM2
 from .dialogue import Speaks
 from .hf import config_of
-from .prefix import Prefix, PrefixEncoder, TakesPrefix, with_prefix
+from .prefix import Prefix, PrefixEncoder, TakesPrefix, started_as_prefix, with_prefix
 from .quantized import PACKED_NAMES, pack_linears
 
 
@@ -229,9 +229,7 @@ class ChatGLMPreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
 
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, PrefixEncoder):
-            module.reset_parameters()
-        else:
+        if not started_as_prefix(self, module):
             super()._init_weights(module)
 
 

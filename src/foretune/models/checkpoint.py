@@ -28,6 +28,9 @@ COPY_AGAIN = (
     "copy or download the file again, and compare its size or sha256 with the published one"
 )
 
+UNREADABLE = (SafetensorError, UnpicklingError, RuntimeError, EOFError, OSError)
+"""What reading a weight file raises where it is damaged, or none."""
+
 Sizes = tuple[int, ...]
 
 
@@ -93,7 +96,7 @@ def problems_of(folder: Path, model: torch.nn.Module) -> list[Problem]:
     for file in files:
         try:
             found |= read_sizes(file) if file.is_file() else {}
-        except (SafetensorError, UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        except UNREADABLE as error:
             why = str(error).strip().splitlines()[0]
             problems.append(
                 Problem(f"{file.name} is damaged or no weight file", str(file), why, COPY_AGAIN)

@@ -23,19 +23,19 @@ Prefix = tuple[tuple[Tensor, Tensor], ...]
 
 
 class PrefixEncoder(nn.Module):
-    """Makes the prefix; parameters are named as published (THUDM/ChatGLM-6B, ptuning)."""
+    """Makes the prefix, in float32; parameters are named as published (THUDM/ChatGLM-6B)."""
 
     def __init__(self, config: PublishedConfig) -> None:
         super().__init__()
         shape = config.shape
         self.layout = (2 * shape.layers, shape.kv_heads, shape.head_dim)
         columns = shape.prefix_inputs if config.prefix_projection else shape.prefix_width
-        self.embedding = nn.Embedding(config.pre_seq_len, columns)
+        self.embedding = nn.Embedding(config.pre_seq_len, columns, dtype=torch.float32)
         if config.prefix_projection:
             self.trans = nn.Sequential(
-                nn.Linear(columns, shape.hidden),
+                nn.Linear(columns, shape.hidden, dtype=torch.float32),
                 nn.Tanh(),
-                nn.Linear(shape.hidden, shape.prefix_width),
+                nn.Linear(shape.hidden, shape.prefix_width, dtype=torch.float32),
             )
         self.dropout = nn.Dropout(config.prefix_dropout)
 
@@ -50,12 +50,22 @@ class PrefixEncoder(nn.Module):
         halves = self.dropout(prefix).permute(2, 0, 3, 1, 4).unbind(0)
         return tuple(zip(halves[::2], halves[1::2], strict=True))
 
-    def reset_parameters(self) -> None:
-        """The start of the published training: torch's own, not the model's small normal."""
-        init.normal_(self.embedding.weight)
-        for linear in (module for module in self.modules() if isinstance(module, nn.Linear)):
-            init.kaiming_uniform_(linear.weight, a=5**0.5)
-            init.uniform_(linear.bias, -(linear.in_features**-0.5), linear.in_features**-0.5)
+
+def started_as_prefix(model: PreTrainedModel, module: nn.Module) -> bool:
+    """Draws the first values of ``module`` if it is part of the model's prefix; says whether it is.
+
+    They are torch's own, as in the published training, and not the small normal of the rest.
+    """
+    encoder = getattr(model.base_model, "prefix_encoder", None)
+    if encoder is None or all(part is not module for part in encoder.modules()):
+        return False
+    if isinstance(module, nn.Embedding):
+        init.normal_(module.weight)
+    if isinstance(module, nn.Linear):
+        bound = module.in_features**-0.5
+        init.uniform_(module.weight, -bound, bound)
+        init.uniform_(module.bias, -bound, bound)
+    return True
 
 
 def with_prefix(
@@ -64,7 +74,7 @@ def with_prefix(
     """Keys and values with the layer's prefix in front, in their number type."""
     if prefix is None:
         return k_BKSD, v_BKSD
-    front_k, front_v = (part.expand(len(k_BKSD), -1, -1, -1).to(k_BKSD.dtype) for part in prefix)
+    front_k, front_v = (part.to(k_BKSD.dtype).expand(len(k_BKSD), -1, -1, -1) for part in prefix)
     return torch.cat((front_k, k_BKSD), dim=2), torch.cat((front_v, v_BKSD), dim=2)
 
 
@@ -87,7 +97,8 @@ class TakesPrefix:
     @torch.no_grad()
     def generate(self, *args: Any, **kwargs: Any) -> Any:
         """As in transformers; the prefix is made here and not anew for every token."""
-        encoder = cast(Any, self).base_model.prefix_encoder
-        if encoder is not None:
-            kwargs.setdefault("prefix", encoder(1))
+        model = cast(Any, self)
+        if model.base_model.prefix_encoder is not None:
+            made = model.base_model.prefix_encoder(1)
+            kwargs["prefix"] = tuple((k.to(model.dtype), v.to(model.dtype)) for k, v in made)
         return super().generate(*args, **kwargs)  # type: ignore[misc]

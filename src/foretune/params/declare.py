@@ -25,7 +25,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
@@ -78,9 +78,7 @@ def facts_of(field: FieldInfo) -> Facts:
     """The facts that ``param`` recorded."""
     extra = field.json_schema_extra
     assert isinstance(extra, dict), "every field is declared with param(...)"
-    facts = extra["facts"]
-    assert isinstance(facts, Facts)
-    return facts
+    return cast(Facts, extra["facts"])
 
 
 @dataclass(frozen=True, slots=True)

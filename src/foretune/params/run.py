@@ -112,8 +112,9 @@ def _walk(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[Bas
 @cache
 def _adapter(path: str) -> TypeAdapter[Any]:
     """Checks one value against its parameter's type and range."""
-    field = parameters()[path]
-    return TypeAdapter(Annotated[cast(Any, field.annotation), Field(), *field.metadata])
+    field, annotated = parameters()[path], cast(Any, Annotated)
+    adapter: TypeAdapter[Any] = TypeAdapter(annotated[field.annotation, Field(), *field.metadata])
+    return adapter
 
 
 def compose(settings: Iterable[Setting], notes: Iterable[Note] = ()) -> Run:

@@ -42,6 +42,13 @@ class Forecast:
         return round(train.trained_tokens / train.examples * self.examples_seen)
 
     @property
+    def whole_passes(self) -> bool:
+        """Whether the run ends with a pass over the data: only then are its tokens known exactly,
+        since which rows a part of a pass sees is left to chance.
+        """
+        return self.steps is not None and self.steps.steps % self.steps.steps_per_epoch == 0
+
+    @property
     def examples_seen(self) -> int:
         """Examples that the optimizer sees in all, a partial last accumulation counted as what it
         is.
@@ -81,7 +88,7 @@ class Forecast:
                 "optimization steps": made.steps,
                 "warm-up steps": made.warmup,
             }
-        if self.tokens_trained is not None:
+        if self.tokens_trained is not None and self.whole_passes:
             figures["trained tokens"] = self.tokens_trained
         if self.trainable is not None:
             figures |= {"trainable parameters": self.trainable, "total parameters": self.total}
@@ -150,7 +157,8 @@ def remarks(forecast: Forecast) -> Iterator[str]:
         if facts is not None:
             yield from _about_rows(facts)
     if forecast.tokens_trained is not None:
-        yield f"{forecast.tokens_trained:,} tokens are trained on in all"
+        about = "" if forecast.whole_passes else "about "
+        yield f"{about}{forecast.tokens_trained:,} tokens are trained on in all"
 
 
 def _about_steps(forecast: Forecast, made: Steps) -> Iterator[str]:
@@ -182,7 +190,8 @@ def _about_rows(facts: DataFacts) -> Iterator[str]:
         if facts.tokens is not None and facts.trained_tokens is not None
         else ""
     )
-    damage, reasons = facts.damage, []
+    damage = facts.damage
+    reasons: list[str] = []
     if facts.bad:
         reasons.append(f"{counted(facts.bad, 'row')} cannot be read and are skipped")
     if facts.empty:

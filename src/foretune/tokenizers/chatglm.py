@@ -22,7 +22,7 @@ from transformers import AddedToken, BatchEncoding
 
 from ..errors import refuse
 from .published import ChatGLMTokenizer
-from .vocabulary import read_vocabulary, tokens_of
+from .vocabulary import tokens_of
 
 NEWLINE = "<n>"
 TAB = "<|tab|>"
@@ -73,8 +73,7 @@ class ChatGLM1Tokenizer(ChatGLMTokenizer):
         self.do_lower_case = do_lower_case
         self.remove_space = remove_space
         self.own_tokens = tuple(map(str, (bos_token, eos_token, unk_token, pad_token, mask_token)))
-        self.vocab_file = vocab_file
-        self.vocabulary = read_vocabulary(vocab_file, self.vocab_files_names["vocab_file"])
+        self._read_vocabulary(vocab_file, kwargs.get("name_or_path", ""))
         self.token_ids = self._number_tokens()
         super().__init__(
             num_image_tokens=num_image_tokens,

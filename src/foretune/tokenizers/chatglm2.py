@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizer
 
 from ..errors import Problem, UserError, refuse
 from .published import ChatGLMTokenizer
-from .vocabulary import read_vocabulary, tokens_of
+from .vocabulary import tokens_of
 
 # The three special tokens that stand in the vocabulary file. They are read-only: the published
 # classes have them as properties, and no setting changes them.
@@ -44,8 +44,7 @@ class CommandTokenizer(ChatGLMTokenizer):
         # transformers 5 takes the names it does not know out of tokenizer_config.json.
         kwargs |= kwargs.pop("model_specific_special_tokens", None) or {}
         refuse_other_tokens({name: kwargs.pop(name, None) for name in FIXED_TOKENS}, vocab_file)
-        self.vocab_file = vocab_file
-        self.vocabulary = read_vocabulary(vocab_file, self.vocab_files_names["vocab_file"])
+        self._read_vocabulary(vocab_file, kwargs.get("name_or_path", ""))
         self.token_ids, self.command_ids = self._number_tokens()
         super().__init__(**kwargs)
 

@@ -46,8 +46,8 @@ def load_tokenizer(
     except OSError as error:
         raise refuse(
             what=f"there is no model {name!r} to take the tokenizer from",
-            where=name,
-            why=str(error).strip(),
+            where=name or "an empty name",
+            why=" ".join(str(error).split()),
             fix="give the path of the model's folder, or the name of a repository that can be "
             "reached from here",
         ) from error
@@ -77,7 +77,7 @@ def load_other(name: str, revision: str) -> PreTrainedTokenizerBase:
         raise refuse(
             what=f"the tokenizer of {name} cannot be loaded",
             where=name,
-            why=str(error).strip(),
+            why=" ".join(str(error).split()),
             fix="check that all its tokenizer files are there; a tokenizer that exists only as "
             "code beside the model is not run",
         ) from error

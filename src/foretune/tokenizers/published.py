@@ -33,7 +33,7 @@ from transformers.utils.generic import PaddingStrategy
 from transformers.utils.hub import cached_file
 
 from ..errors import refuse
-from .vocabulary import read_vocabulary
+from .vocabulary import missing_vocabulary, read_vocabulary
 
 PUBLISHED_NAME = "ChatGLMTokenizer"
 ROLE_TOKEN = "<|assistant|>"
@@ -97,6 +97,11 @@ class ChatGLMTokenizer(PreTrainedTokenizer):
         options = {key: kwargs[key] for key in HUB_OPTIONS if key in kwargs}
         chosen = class_of(family, lambda file: published_file(name, file, options), name)
         return chosen.from_pretrained(name, *inputs, **kwargs)
+
+    def _read_vocabulary(self, vocab_file: str | None, name_or_path: str) -> None:
+        """Read the file; transformers gives None for one that is not in ``name_or_path``."""
+        self.vocab_file = vocab_file or name_or_path
+        self.vocabulary = read_vocabulary(self.vocab_file, self.vocab_files_names["vocab_file"])
 
     # --- text to ids and back ---
 
@@ -268,6 +273,8 @@ def family_of(find: FindFile, where: str) -> str:
         )
     if older:
         return "chatglm"
+    if newer is None:
+        raise missing_vocabulary("ice_text.model or tokenizer.model", where)
     settings_file, code_file = find("tokenizer_config.json"), find("tokenization_chatglm.py")
     settings = read_settings(settings_file)
     if "family" in settings:
@@ -282,8 +289,6 @@ def family_of(find: FindFile, where: str) -> str:
         for family in ("chatglm2", "chatglm3"):
             if family in str(name).lower():
                 return family
-    if newer is None:
-        read_vocabulary(None, "ice_text.model or tokenizer.model")
     raise refuse(
         what="tokenizer.model may be ChatGLM2's or ChatGLM3's, and no file says which",
         where=where,

@@ -9,12 +9,14 @@ adapter_config.json.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
-from ..errors import refuse
+from ..errors import UserError, refuse
 from ..params.run import Run
 from ..params.setting import Note, Origin, Setting
+from ..text import nearest
 from ..tune.prefix import PUBLISHED, SAFE
 
 ADAPTER = "adapter_config.json"
@@ -25,13 +27,38 @@ def at_base(run: Run) -> Run:
     path names a base.
     """
     folder = Path(run.model.path or "")
-    if run.model.path is None or not folder.is_dir():
+    if run.model.path is None:
+        return run
+    if not folder.is_dir():
+        if is_meant_as_a_folder(run.model.path):
+            raise _no_folder(run, folder)
         return run
     if (folder / ADAPTER).is_file():
         return _adapter(run, folder)
     if holds_only_a_prefix(folder):
         return _prefix(run, folder)
     return run
+
+
+def is_meant_as_a_folder(name: str) -> bool:
+    """Whether a model's name is a place on this machine, and not owner/name on the hub."""
+    parts = Path(name).parts
+    if name.startswith((".", "/", "~")) or len(parts) != 2 or name.endswith("/"):
+        return True
+    return Path(parts[0]).is_dir() or re.fullmatch(r"checkpoint-\d+", parts[1]) is not None
+
+
+def _no_folder(run: Run, folder: Path) -> UserError:
+    siblings = [path.name for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
+    like = nearest(folder.name, siblings)
+    return refuse(
+        what=f"there is no folder {folder}",
+        where=str(run.origin("model.path")),
+        why="the model is loaded from it",
+        fix=f"did you mean {folder.parent / like}?"
+        if like
+        else "give the folder of the model, or owner/name of the hub",
+    )
 
 
 def holds_only_a_prefix(folder: Path) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -20,12 +21,13 @@ from ..data.prepare import Prepared, prepare
 from ..data.read import Split
 from ..data.show import first_example_text
 from ..errors import refuse
-from ..evaluate.generate import predict, write_predictions
+from ..evaluate.generate import predict, text_of, write_predictions
 from ..evaluate.metrics import score
 from ..facts import Facts
 from ..formats.model_config import model_file
 from ..formats.training_arguments import write as training_arguments
-from ..models.loading import load_model
+from ..models.loading import load_config, load_model
+from ..models.quantized import PackedLinear, PackWhileLoading
 from ..params.resolve import Device, resolve
 from ..params.run import Run
 from ..plan.forecast import Forecast, forecast, remarks, training_log
@@ -64,7 +66,7 @@ class Session:
 
     def text(self, tokens: list[int]) -> str:
         """Token ids as a person reads them."""
-        return str(self.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
+        return text_of(tokens, self.tokenizer)
 
 
 def execute(run: Run, *, say: Say = print) -> Report:
@@ -97,6 +99,8 @@ def open_session(run: Run, say: Say) -> Session:
     run = at_base(run)
     config = model_file(run)
     run = resolve(run, config.shape if config else None, device=device_of(run))
+    if config is None:
+        load_config(run.model.path or "")  # a hub that cannot be reached is told of at once
     resume = resume_point(run)
     tokenizer = load_tokenizer(run.model.tokenizer or "")
     launch, data, enabled = run.launch, run.data, run.generate.enabled
@@ -144,12 +148,7 @@ def build_trainer(session: Session, say: Say) -> MethodTrainer:
     run = session.run
     set_seed(run.launch.seed)  # a fresh prefix or adapter is the same in every process
     assert run.model.path is not None and run.method.name is not None
-    model = load_model(
-        run.model.path,
-        dtype=getattr(torch, run.precision.dtype),
-        bits=run.precision.quantize,
-        attention=run.model.attention,
-    )
+    model = load_model(run.model.path, **loading(run))
     tuning: Method = method(run.method.name)
     model = tuning.attach(model, run)
     trainer = MethodTrainer(
@@ -166,6 +165,32 @@ def build_trainer(session: Session, say: Say) -> MethodTrainer:
     if prompts is not None:
         trainer.generation = lambda: _answers(session, trainer, prompts)[2]
     return trainer
+
+
+def loading(run: Run) -> dict[str, Any]:
+    """How the base is loaded: number type, attention, and packed where the run says so.
+
+    Raises:
+        UserError: where the weights are packed already, with other bits than the run asks for.
+    """
+    chosen: dict[str, Any] = {"dtype": getattr(torch, run.precision.dtype)}
+    if run.model.attention is not None:
+        chosen["attn_implementation"] = run.model.attention
+    bits, config = run.precision.quantize, load_config(run.model.path or "")
+    packed = getattr(config, "quantization_bit", 0)
+    if bits is None or packed == bits:
+        return chosen
+    if packed:
+        raise refuse(
+            what=f"precision.quantize is {bits}, and the weights are packed in {packed} bits",
+            where=str(run.origin("precision.quantize")),
+            why="what packing has rounded away cannot be had back",
+            fix=f"ask for {packed} bits, or start from the weights that are not packed",
+        )
+    family = getattr(config, "architecture", None)
+    half_scale = family is not None and family.__name__ == "ChatGLM"
+    chosen["quantization_config"] = PackWhileLoading(bits=bits, half_scale=half_scale)
+    return chosen
 
 
 def arguments_of(run: Run) -> Seq2SeqTrainingArguments:
@@ -213,7 +238,7 @@ def _train(session: Session, trainer: MethodTrainer, report: Report, say: Say) -
     state = trainer.state
     logged = heard.block(len(expected.splitlines()))
     report.training_log = {"forecast": expected, "actual": logged}
-    report.actual = _actual(session, trainer)
+    report.actual = dict(_actual(session, trainer))
     report.metrics |= result.metrics
     trainer.save_metrics("train", result.metrics)
     trainer.save_state()
@@ -225,7 +250,7 @@ def _train(session: Session, trainer: MethodTrainer, report: Report, say: Say) -
         say(f"  {row.name}: forecast {row.forecast:,}, actual {row.actual:,}")
 
 
-def _actual(session: Session, trainer: MethodTrainer) -> dict[str, float]:
+def _actual(session: Session, trainer: MethodTrainer) -> dict[str, int]:
     """What the trainer itself counted, by the names of the forecast."""
     args, state = trainer.args, trainer.state
     assert session.train is not None
@@ -252,26 +277,12 @@ def _actual(session: Session, trainer: MethodTrainer) -> dict[str, float]:
 
 
 def num_parameters(model: torch.nn.Module) -> int:
-    """Parameters of a model as if nothing were packed: a packed linear counts the elements that it
-    stands for.
-    """
-    packed = {
-        id(module.weight): module.in_features * module.out_features
-        for module in model.modules()
-        if getattr(module, "bits", None) in (4, 8)
-    }
-    scales = {
-        id(module.weight_scale)
-        for module in model.modules()
-        if getattr(module, "bits", None) in (4, 8)
-    }
-    own = sum(
-        packed.get(id(parameter), parameter.numel())
-        for parameter in model.parameters()
-        if id(parameter) not in scales
-    )
-    buffers = {id(buffer) for buffer in model.buffers()}
-    return own + sum(count for key, count in packed.items() if key in buffers)
+    """Parameters of a model; a packed linear counts the elements that it stands for."""
+    counts = {id(parameter): parameter.numel() for parameter in model.parameters()}
+    for module in model.modules():
+        if isinstance(module, PackedLinear):
+            counts[id(module.weight)] = module.in_features * module.out_features
+    return sum(counts.values())
 
 
 def _answers(
@@ -287,9 +298,10 @@ def _answers(
         batch=run.batch.eval,
         seed=run.launch.seed,
     )
+    labels = prompts.dataset.labels
     wanted = [
-        session.text([label for label in example["labels"] if label != UNTRAINED])
-        for example in prompts.dataset
+        session.text([label for label in labels[row].tolist() if label != UNTRAINED])
+        for row in range(len(labels))
     ]
     scores = score(answers, wanted, protocol=run.generate.metrics)
     return answers, wanted, {**scores.means, "empty_predictions": scores.num_empty}
@@ -305,7 +317,7 @@ def _predict(session: Session, trainer: MethodTrainer, report: Report, say: Say)
     report.metrics |= metrics
     report.samples = [
         {
-            "prompt": session.text(prompts.dataset[row]["input_ids"]),
+            "prompt": session.text(prompts.dataset.input_ids[row].tolist()),
             "labels": wanted[row],
             "predict": answers[row],
         }

@@ -8,13 +8,15 @@ Either is read.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
 from ..errors import Problem, UserError, refuse
+from ..models.checkpoint import COPY_AGAIN, UNREADABLE, read_tensors
 from ..params.run import Run
 from ..text import sentence_list
 
@@ -58,6 +60,15 @@ def save(model: PreTrainedModel, folder: Path) -> None:
     torch.save(tensors, folder / PUBLISHED)
     save_file(tensors, folder / SAFE, metadata={"format": "pt"})
     model.config.save_pretrained(folder)
+    _name_the_base(folder / "config.json", model.config.name_or_path or "")
+
+
+def _name_the_base(config: Path, base: str) -> None:
+    """Where the frozen weights are, under the key of older transformers, which version 5 drops."""
+    content = json.loads(config.read_text("utf-8"))
+    where = str(Path(base).resolve()) if Path(base).is_dir() else base
+    named = {"_name_or_path": where, **content}
+    config.write_text(json.dumps(named, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def load(model: PreTrainedModel, folder: Path) -> None:
@@ -87,17 +98,23 @@ def load(model: PreTrainedModel, folder: Path) -> None:
 
 def read(folder: Path) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint. Raises UserError where there is no prefix in the folder."""
-    if (folder / SAFE).is_file():
-        tensors = load_file(folder / SAFE)
-    elif (folder / PUBLISHED).is_file():
-        tensors = torch.load(folder / PUBLISHED, map_location="cpu", weights_only=True)
-    else:
+    file = next((folder / name for name in (SAFE, PUBLISHED) if (folder / name).is_file()), None)
+    if file is None:
         raise refuse(
             what=f"{folder} holds no prefix",
             where=str(folder),
             why=f"neither {SAFE} nor {PUBLISHED} is in it",
             fix="name the checkpoint-N folder that a P-Tuning run has written",
         )
+    try:
+        tensors = dict(read_tensors(file))
+    except UNREADABLE as failure:
+        raise refuse(
+            what=f"{file.name} is damaged or no weight file",
+            where=str(file),
+            why=str(failure).strip().partition("\n")[0],
+            fix=COPY_AGAIN,
+        ) from None
     if not any(name.startswith(KEYS) for name in tensors):
         raise refuse(
             what=f"{folder} holds no prefix",

@@ -1,0 +1,133 @@
+"""A model's config.json: the architecture it declares, and what in it nobody reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from ..errors import Problem, UserError, refuse
+from ..params.arch import Architecture, families, read_architecture
+from ..params.arch.shape import Shape
+from ..params.run import Run
+from ..params.setting import Note
+from ..text import nearest, place, sentence_list
+from .json_text import key_lines, read_json
+
+NAME = "config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A config.json of a family that is known here."""
+
+    file: str
+    architecture: Architecture
+    keys: Mapping[str, Any]
+    """Everything in the file, as written."""
+    lines: Mapping[str, int]
+    notes: tuple[Note, ...]
+
+    @property
+    def shape(self) -> Shape:
+        """The sizes of the model and every parameter it has."""
+        return self.architecture.shape
+
+
+def read_model_config(text: str, file: str) -> tuple[ModelFile | None, tuple[Note, ...]]:
+    """Reads a config.json; None, with a note, where its family is not known here.
+
+    Raises:
+        UserError: where the text is no JSON, and for every value that cannot be.
+    """
+    text, notes = _mended(text, file)
+    keys = read_json(text, file)
+    if not isinstance(keys, dict):
+        raise refuse(
+            what=f"this is no config.json: it holds a {type(keys).__name__}",
+            where=file,
+            why="the config of a model is one mapping of keys to values",
+            fix="name the config.json that was published with the weights",
+        )
+    keys = cast(dict[str, Any], keys)
+    lines: dict[str, int] = {}
+    for path, line in key_lines(text):
+        if len(path) == 1 and path[0] in lines:
+            why = f"it stands in line {lines[path[0]]} too; JSON readers take the last"
+            notes.append(Note(f"{path[0]} is given twice", place(file, line), why))
+        lines[path[0]] = line if len(path) == 1 else lines[path[0]]
+    try:
+        architecture, unknown = read_architecture(keys, where=file)
+    except UserError as error:
+        raise UserError(_at_its_line(problem, lines, file) for problem in error.problems) from None
+    if architecture is None:
+        return None, (*notes, _unknown_family(keys, file, lines))
+    known = architecture.keys()
+    for key in unknown:
+        like = nearest(key, known, at_least=0.8)
+        why = f"did you mean {like}?" if like and like not in keys else "anybody may add keys to it"
+        notes.append(Note(f"{key} is read by nothing here", place(file, lines[key]), why))
+    return ModelFile(file, architecture, keys, lines, tuple(notes)), tuple(notes)
+
+
+ODD_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*")|[\u00a0\u2002\u2003\u2009\u3000]')
+
+
+def _mended(text: str, file: str) -> tuple[str, list[Note]]:
+    """The text as it was before a web page had it, and notes of what was put right."""
+    notes: list[Note] = []
+    plain = ODD_BLANKS.sub(lambda found: found[1] or " ", text)
+    if plain != text:
+        why = "they come from a web page; other programs cannot read a file that has them"
+        notes.append(Note("blanks that JSON does not know are read as blanks", file, why))
+    if plain.lstrip().startswith('"'):  # copied without its first and last line
+        plain = f"{{{plain.rstrip().rstrip(',')}}}"
+        notes.append(Note("the outer brackets are missing", file, "read as if they were there"))
+    return plain, notes
+
+
+def _at_its_line(problem: Problem, lines: Mapping[str, int], file: str) -> Problem:
+    key = problem.what.partition(" = ")[0]
+    return replace(problem, where=place(file, lines[key])) if key in lines else problem
+
+
+def _unknown_family(keys: Mapping[str, Any], file: str, lines: Mapping[str, int]) -> Note:
+    family = keys.get("model_type")
+    known = sentence_list(dict.fromkeys(one.__name__ for one in families()))
+    return Note(
+        f"model_type {family!r} is no family known here" if family else "no model_type is given",
+        place(file, lines.get("model_type")),
+        f"nothing can be said of the model's sizes; known are {known}",
+    )
+
+
+def config_path(run: Run) -> Path | None:
+    """The config.json that a run names; None where it names none, or a model of the hub.
+
+    Raises:
+        UserError: where model.config names a folder or a file of this machine that has none.
+    """
+    written, folder = run.model.config, Path(run.model.path or "").expanduser()
+    if written is not None:
+        named = Path(written).expanduser()
+        found = named / NAME if named.is_dir() else named
+        if found.is_file():
+            return found
+        if named.exists() or named.suffix == ".json":
+            raise refuse(
+                what=f"model.config = {written!r}: there is no {found}",
+                where=str(run.origin("model.config")),
+                why="the sizes of the model are read from it",
+                fix=f"name the model's {NAME}, or the folder that holds it",
+            )
+    return folder / NAME if run.model.path and (folder / NAME).is_file() else None
+
+
+def model_file(run: Run) -> ModelFile | None:
+    """The config of the run's model; None where it is not here, or its family is not known."""
+    found = config_path(run)
+    if found is None:
+        return None
+    return read_model_config(found.read_text("utf-8-sig"), str(found))[0]

@@ -1,0 +1,193 @@
+"""Our own run file: the parameters under their own names, in YAML 1.2, TOML or JSON.
+
+    model:
+      path: THUDM/chatglm2-6b
+    batch: {micro: 4}
+    optim.learning_rate: 2e-2      # a dotted path says the same
+
+Values must have the type that is declared: '4' is text and no number. Every name must be known.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from io import StringIO
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from ..errors import Problem, UserError, refuse
+from ..files import write_whole
+from ..params.run import Run, parameters
+from ..params.setting import Origin, Setting
+from ..text import place
+from .json_text import key_lines, read_json
+from .reading import Reading
+
+Kind = Literal["yaml", "toml", "json"]
+Keys = tuple[str, ...]
+
+
+def read_run_file(text: str, file: str, kind: Kind) -> Reading:
+    """The settings of a run file, each with its line."""
+    values, lines = {"yaml": _yaml, "toml": _toml, "json": _json}[kind](text, file)
+    reading = Reading()
+    first: dict[Keys, int] = {}
+    for keys, line in lines:
+        if keys in first and "[]" not in keys:
+            reading.problems.append(_twice(".".join(keys), file, line, first[keys]))
+        first[keys] = line
+    if not isinstance(values, dict):
+        raise refuse(
+            what="this is no run file: it holds no sections",
+            where=file,
+            why="a run file says `section: {parameter: value}`",
+            fix="see the recipes, or let `foretune convert` write one",
+        )
+    for keys, value in _leaves(cast(dict[Any, Any], values), ()):
+        path = ".".join(keys)
+        line = next(
+            (first[keys[:end]] for end in range(len(keys), 0, -1) if keys[:end] in first), None
+        )
+        earlier = [one.origin.line or 0 for one in reading.settings if one.path == path]
+        if earlier:  # once nested and once dotted
+            reading.problems.append(_twice(path, file, line, earlier[0]))
+        reading.settings.append(Setting(path, value, Origin(file, line, path)))
+    return reading
+
+
+def _leaves(values: Mapping[Any, Any], above: Keys) -> Iterator[tuple[Keys, object]]:
+    """Every value that is no section, with its keys. A parameter may hold a mapping of its own."""
+    for key, value in values.items():
+        keys = (*above, str(key))
+        path = ".".join(keys)
+        if path in parameters() or not isinstance(value, dict):
+            is_section = any(known.startswith(f"{path}.") for known in parameters())
+            if not (value is None and is_section):  # `batch:` with nothing under it
+                yield keys, value
+        else:
+            yield from _leaves(cast(dict[Any, Any], value), keys)
+
+
+def _twice(path: str, file: str, line: int | None, first: int) -> Problem:
+    return Problem(
+        what=f"{path} is given twice",
+        where=place(file, line),
+        why=f"it is given in line {first} already, and which of the two is meant cannot be known",
+        fix="take one of them out",
+    )
+
+
+Tree = tuple[object, list[tuple[Keys, int]]]
+
+
+def _json(text: str, file: str) -> Tree:
+    return read_json(text, file), list(key_lines(text))
+
+
+def _yaml(text: str, file: str) -> Tree:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.allow_duplicate_keys = True  # they are found below, all of them
+    untyped = cast(Any, yaml)
+    try:
+        node = untyped.compose(text)
+        return untyped.constructor.construct_document(node) if node else {}, list(_node_lines(node))
+    except YAMLError as error:
+        marked = cast(Any, error if isinstance(error, MarkedYAMLError) else None)
+        line = marked.problem_mark.line + 1 if marked and marked.problem_mark else None
+        message = marked.problem if marked and marked.problem else str(error)
+        raise _unreadable("YAML", message, place(file, line)) from None
+
+
+def _node_lines(node: Any, above: Keys = ()) -> Iterator[tuple[Keys, int]]:
+    if node is not None and node.id == "mapping":
+        for key, value in node.value:
+            keys = (*above, str(key.value))
+            yield keys, key.start_mark.line + 1
+            yield from _node_lines(value, keys)
+
+
+def _toml(text: str, file: str) -> Tree:
+    try:
+        values = tomllib.loads(text)  # which finds what is given twice
+        return values, list(dict(reversed(list(_toml_lines(text)))).items())
+    except tomllib.TOMLDecodeError as error:
+        message, _, position = str(error).partition(" (at ")
+        found = re.match(r"line (\d+)", position)
+        where = place(file, int(found[1]) if found else None)
+        raise _unreadable("TOML", message, where) from None
+
+
+def _toml_lines(text: str) -> Iterator[tuple[Keys, int]]:
+    """The line of every key that begins one; a key of an inline table has the line of its table."""
+    section: Keys = ()
+    for number, line in enumerate(text.split("\n"), start=1):
+        if header := re.match(r"\s*\[([^\[\]]+)\]", line):
+            section = _toml_keys(header[1])
+            yield section, number
+        elif key := re.match(r"""\s*([\w.\-"' ]+?)\s*=""", line):
+            yield (*section, *_toml_keys(key[1])), number
+
+
+def _toml_keys(dotted: str) -> Keys:
+    return tuple(part.strip().strip("\"'") for part in dotted.split("."))
+
+
+def _unreadable(kind: str, message: str, where: str) -> UserError:
+    return refuse(
+        what=f"this is no {kind}: {message}",
+        where=where,
+        why="nothing behind the broken place can be read",
+        fix="mend the file there",
+    )
+
+
+HEADER = "# A run, as foretune reads it. Behind every value stands where it comes from.\n"
+
+
+def write_run(run: Run, path: Path | str | None = None) -> str:
+    """The run as a YAML run file: what differs from the defaults, each with its origin.
+
+    Read again, it is the same run. Also written to ``path`` where one is given.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.comments import CommentedMap
+
+    whole = CommentedMap()
+    for name, field in parameters().items():
+        value = run.get(name)
+        if value != field.default:
+            section: Any = whole
+            *sections, key = name.split(".")
+            for one in sections:
+                section = section.setdefault(one, CommentedMap())
+            whole_number = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+            section[key] = int(value) if whole_number else _plain(value)
+            section.yaml_add_eol_comment(" ".join(str(run.origin(name)).split()), key, column=0)
+    yaml = YAML()
+    yaml.width = 10_000
+    stream = StringIO()
+    cast(Any, yaml).dump(whole, stream)
+    text = HEADER + (stream.getvalue() if whole else "{}\n")
+    if path is not None:
+        write_whole(Path(path), text)
+    return text
+
+
+def _plain(value: object) -> object:
+    """Lists and mappings on one line, as the comment behind them needs it."""
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+    if isinstance(value, tuple | list):
+        made: Any = CommentedSeq(_plain(item) for item in cast(tuple[object, ...], value))
+    elif isinstance(value, dict):
+        items = cast(dict[str, object], value).items()
+        made = CommentedMap((key, _plain(item)) for key, item in items)
+    else:
+        return value
+    made.fa.set_flow_style()
+    return made

@@ -1,0 +1,241 @@
+"""What stands in front of a training program."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+
+import pytest
+
+from foretune.errors import UserError
+from foretune.formats.launchers import (
+    ACCELERATE,
+    TORCHRUN,
+    VALUE,
+    Launch,
+    cannot_run,
+    find_launch,
+    read_launch,
+)
+from foretune.formats.reading import Reading
+from foretune.formats.shell import read_shell
+
+KNOWN = ("do_train", "output_dir")
+
+
+def launch(text: str) -> Launch:
+    return find_launch(read_shell(text, "train.sh"), KNOWN)
+
+
+def reading(text: str) -> Reading:
+    return read_launch(launch(text))
+
+
+def values(text: str) -> dict[str, object]:
+    return {setting.path: setting.value for setting in reading(text).settings}
+
+
+@pytest.mark.parametrize(
+    ("front", "launcher"),
+    [
+        ("python3", "python"),
+        ("/opt/conda/bin/python3.10 -u -X dev -Wignore", "python"),
+        ("nohup python -B", "python"),
+        ("torchrun", "torchrun"),
+        ("torchrun --standalone --nnodes=1 --nproc-per-node=2", "torchrun"),
+        ("torchrun --nproc_per_node 2 --master-port $((1+1))", "torchrun"),
+        ("python -m torch.distributed.launch --nproc_per_node=2 --use_env", "torchrun"),
+        ("python3 -u -m torch.distributed.run --nproc_per_node=2", "torchrun"),
+        ("deepspeed --num_gpus=4 --master_port 29500", "deepspeed"),
+        ("deepspeed -H hosts -i localhost:0,1", "deepspeed"),
+        ("accelerate launch --multi_gpu --num-processes 2", "accelerate"),
+        ("python -m accelerate.commands.launch --num_processes=2", "accelerate"),
+        ("exec env A=1 torchrun", "torchrun"),
+    ],
+)
+def test_the_launcher_is_peeled_off_and_the_program_is_left_its_words(front: str, launcher: str):
+    found = launch(f"{front} dir/main.py --do_train --output_dir out > log 2>&1 &")
+    assert (found.launcher, found.program.text) == (launcher, "dir/main.py")
+    assert [word.text for word in found.words] == ["--do_train", "--output_dir", "out"]
+
+
+def test_a_module_is_a_program_too():
+    assert launch("python -m pkg.main --do_train").program.text == "pkg.main"
+    assert launch("torchrun -m pkg.main --do_train").program.text == "pkg.main"
+
+
+@pytest.mark.parametrize(
+    ("front", "expected"),
+    [
+        ("python", {}),
+        ("torchrun --nproc-per-node=$N --nnodes=2", {"processes": "4", "nodes": "2"}),
+        ("torchrun --nproc_per_node 4 --nnodes 1:2", {"processes": "4", "nodes": "2"}),
+        ("torchrun --nproc_per_node gpu", {}),
+        ("deepspeed --num_gpus=4 --num_nodes 2", {"processes": "4", "nodes": "2"}),
+        ("deepspeed --include localhost:0,2", {"processes": 2, "visible_devices": "0,2"}),
+        ("deepspeed --hostfile=hosts", {}),
+        ("accelerate launch --num_processes 8 --num_machines 2", {"processes": 4, "nodes": "2"}),
+        ("accelerate launch --num_processes 2 --gpu_ids 0,1", {"processes": 2, "visible_devices": "0,1"}),
+        ("accelerate launch --num_processes 1 --gpu_ids all --cpu", {"processes": 1, "use_cpu": True}),
+    ],
+)  # fmt: skip
+def test_processes_nodes_and_devices_are_taken_over(front: str, expected: dict[str, object]):
+    found = values(f"N=4\n{front} main.py --do_train")
+    del found["launch.launcher"]
+    assert found == {f"launch.{name}": value for name, value in expected.items()}
+
+
+def test_accelerate_says_precision_and_deepspeeds_file():
+    found = values("accelerate launch --mixed_precision=bf16 --deepspeed_config_file ds.json main.py")
+    assert found["precision.mixed"] == "bf16"
+    assert found["launch.deepspeed"] == "ds.json"
+
+
+def test_every_setting_says_where_it_stands():
+    text = "NUM=4\n\nexport CUDA_VISIBLE_DEVICES=0,1\ntorchrun --nproc_per_node \\\n  $NUM main.py"
+    assert [str(setting.origin) for setting in reading(text).settings] == [
+        "train.sh:4 (torchrun ... main.py)",
+        "train.sh:3 (CUDA_VISIBLE_DEVICES=0,1)",
+        "train.sh:4 (--nproc_per_node $NUM)",
+    ]
+
+
+def test_variables_in_front_are_the_programs_environment():
+    text = "export A=1\nB=2\nCUDA_VISIBLE_DEVICES= C=3 env D=4 python main.py --do_train"
+    found = values(text)
+    assert found["launch.environment"] == {"A": "1", "C": "3", "D": "4"}
+    assert found["launch.visible_devices"] == ""
+
+
+def test_a_device_list_that_is_not_exported_has_no_effect_and_is_noted():
+    found = reading("CUDA_VISIBLE_DEVICES=1\npython main.py --do_train")
+    (note,) = found.notes
+    assert note.what == "CUDA_VISIBLE_DEVICES has no effect"
+    assert note.where == "train.sh:1 (CUDA_VISIBLE_DEVICES=1)"
+    assert "launch.visible_devices" not in {setting.path for setting in found.settings}
+
+
+def test_a_variable_that_only_a_running_shell_knows_is_not_taken_over():
+    found = reading("export PORT=$(shuf -n 1 -i 1-9)\npython main.py --do_train")
+    assert [note.what for note in found.notes] == ["PORT is not taken over"]
+    assert [setting.path for setting in found.settings] == ["launch.launcher"]
+
+
+@pytest.mark.parametrize("count", ["$GPUS", "$1", "$(nvidia-smi -L | wc -l)"])
+def test_a_number_of_processes_that_cannot_be_known_is_a_doubt(count: str):
+    found = reading(f"torchrun --nproc_per_node {count} main.py --do_train")
+    ((path, problem),) = found.doubts
+    assert path == "launch.processes"
+    assert problem.fix == "give it: --set launch.processes=..."
+
+
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        ("deepspeed main.py", "the number of processes is not in the script"),
+        ("accelerate launch main.py", "the number of processes is not in the script"),
+        ("torchrun --nproc_per_node=auto main.py", "the number of processes is not in the script"),
+        ("accelerate launch --config_file no.yaml main.py", "no.yaml is not there"),
+        ("accelerate launch --num_processes 1 --zero_stage 2 main.py", "zero_stage is not taken over"),
+        ("deepspeed --num_gpus 1 --hostfile=hosts main.py", "where the processes run is not taken over"),
+    ],
+)  # fmt: skip
+def test_what_a_launcher_leaves_open_is_noted(command: str, what: str):
+    assert [note.what for note in reading(f"{command} --do_train").notes] == [what]
+
+
+def test_an_empty_hostfile_is_none(shared):
+    text = (shared / "inputs/baichuan2-13b/train.sh").read_text("utf-8")
+    found = find_launch(read_shell(text, "train.sh"), KNOWN)
+    assert found.program.text == "fine-tune.py"
+    assert len(read_launch(found).notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("front", "fix"),
+    [
+        ("torchrun --nproc_pernode=2", "write --nproc_per_node"),
+        ("deepspeed --num_gpu_s 2", "write --num_gpus"),
+        ("accelerate launch --num_proceses 2", "write --num_processes"),
+        ("python --do_train", "leave it out, or write it behind the program"),
+    ],
+)
+def test_an_option_that_the_launcher_lacks_is_refused_with_the_nearest(front: str, fix: str):
+    with pytest.raises(UserError) as refused:
+        launch(f"\n{front} main.py --do_train")
+    (problem,) = refused.value.problems
+    assert problem.where == "train.sh:2"
+    assert problem.fix == fix
+
+
+def test_the_beginning_of_an_options_name_is_enough():
+    assert values("torchrun --nproc 2 main.py --do_train")["launch.processes"] == "2"
+
+
+def test_of_several_programs_the_one_with_known_arguments_is_the_run():
+    text = "pip install -r x\npython prepare.py --rows 4\necho go\npython main.py --do_train | tee log"
+    assert launch(text).program.text == "main.py"
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "where"),
+    [
+        ("echo hello", "no command of this script starts a python program", "train.sh"),
+        ("python -c 'x'\npython", "no command of this script starts a python program", "train.sh"),
+        (
+            "python main.py --do_train\npython main.py --output_dir b",
+            "2 commands of this script start a python program",
+            "train.sh:1, train.sh:2",
+        ),
+        (
+            "\nfor LR in 1 2; do\n python main.py --do_train\ndone",
+            "the run is started inside the for of line 2",
+            "train.sh:3",
+        ),
+    ],
+)
+def test_a_script_that_is_not_one_run_is_refused(text: str, what: str, where: str):
+    with pytest.raises(UserError) as refused:
+        launch(text)
+    assert [(problem.what, problem.where) for problem in refused.value.problems] == [(what, where)]
+
+
+def test_a_line_that_begins_with_a_flag_lost_its_backslash():
+    text = "python main.py --do_train \\\n  # --fp16 \\\n  --output_dir out"
+    script = read_shell(text, "train.sh")
+    (problem,) = cannot_run(script, find_launch(script, KNOWN))
+    assert problem.what == "--output_dir begins a command of its own"
+    assert problem.where == "train.sh:3"
+
+
+def options_of(parser: argparse.ArgumentParser) -> dict[str, bool]:
+    return {
+        option.lstrip("-").replace("-", "_"): action.nargs != 0
+        for action in parser._actions
+        for option in action.option_strings
+        if "help" not in option and option != "-h"
+    }
+
+
+@pytest.mark.slow
+def test_torchruns_options_are_those_of_the_installed_torch():
+    from torch.distributed.run import get_args_parser
+
+    theirs = options_of(get_args_parser())
+    assert len(theirs) > 25
+    assert {**theirs, "use_env": False} == dict(TORCHRUN)
+
+
+@pytest.mark.slow
+def test_accelerates_options_are_among_those_of_the_installed_accelerate():
+    from accelerate.commands.launch import launch_command_parser
+
+    theirs = options_of(launch_command_parser())
+    assert {name: takes for name, takes in ACCELERATE.items() if theirs.get(name) is not takes} == {}
+    assert sum(takes is VALUE for takes in ACCELERATE.values()) > 40
+
+
+def test_reading_a_launch_needs_no_torch():
+    program = "import sys, foretune.formats.launchers; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
