@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # The CPU build of torch is small; on a GPU machine: make TORCH="torch==2.13.0 --index-url ..." (see README).
 TORCH  ?= torch==2.13.0
 
-.PHONY: run test check slow install clean
+.PHONY: run test lint check slow install clean
 
 run: install
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/quickstart/run.sh
@@ -13,12 +13,13 @@ run: install
 test: install
 	$(BIN)/python -m pytest -n 2 tests
 
-check: install
+lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 tests
+	$(BIN)/lint-imports --no-cache
+
+check: lint test
 
 slow: install
 	$(BIN)/python -m pytest -m slow tests

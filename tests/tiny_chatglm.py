@@ -44,7 +44,9 @@ Build = Callable[..., Any]
 
 
 def prompt_ids(config: dict[str, Any], *lengths: int) -> torch.Tensor:
-    """Left-padded prompts with ``lengths`` words each, closed or opened as the family's tokenizer does."""
+    """Left-padded prompts with ``lengths`` words each, closed or opened as the family's tokenizer
+    does.
+    """
     generator = torch.Generator().manual_seed(7)
     rows = []
     for length in lengths:

@@ -109,6 +109,17 @@ def magazine(rng: random.Random) -> str:
     return f"{headline}{paragraph}"
 
 
+def advert(rng: random.Random) -> str:
+    """Somebody asks for a paragraph in so many words."""
+    piece = draw_piece(rng, 2, 5)
+    paragraph = "".join(copy_sentences(piece, rng.choice))
+    values = list(piece.told.values())
+    rng.shuffle(values)
+    this = f"一{piece.garment.classifier}{'、'.join(values)}的{piece.item}"
+    asked = rng.choice((f"介绍{this}。", f"为{this}写一段文案。", f"{this}，帮我夸夸它。"))
+    return f"问：{asked}\n答：{paragraph}"
+
+
 def note(rng: random.Random) -> str:
     """What is known of one value."""
     kind, key = rng.choice(
@@ -208,7 +219,7 @@ def question(rng: random.Random) -> str:
     return f"问：{asked}\n答：{answer}"
 
 
-SHARES = {magazine: 7, note: 2, scene: 2, diary: 2, tag: 3, stock: 3, question: 6}
+SHARES = {magazine: 4, advert: 4, note: 2, scene: 2, diary: 2, tag: 2, stock: 3, question: 6}
 
 
 def documents(rng: random.Random, count: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Ids and labels worked out by hand from the notes on the official code, with small vocabularies."""
+"""Ids and labels worked out by hand, from what the official code does, with small vocabularies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The models here against what the published code gave: every tensor of every case, in both kinds of attention."""
+"""The models here against what the published code gave: every tensor of every case, in both kinds
+of attention.
+"""
 
 from __future__ import annotations
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_chatglm import CHATGLM, CHATGLM2, Build
 
 from foretune.models.hf import native_model, published_config
 from foretune.params.arch import family_of
+from tiny_chatglm import CHATGLM, CHATGLM2, Build
 
 torch.set_num_threads(1)  # for models this small, threads only wait for each other
 

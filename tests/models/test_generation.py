@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_chatglm import BOS, CHATGLM, CHATGLM2, GMASK, MASK, PAD, Build, prompt_ids
 from transformers import DynamicCache, StaticCache
 
 from foretune.errors import UserError
+from tiny_chatglm import BOS, CHATGLM, CHATGLM2, GMASK, MASK, PAD, Build, prompt_ids
 
 GREEDY = {"max_new_tokens": 8, "min_new_tokens": 8, "do_sample": False}
 
@@ -117,9 +117,7 @@ def test_the_tokenizers_mask_and_positions_are_taken(build: Build):
     )
 
 
-def as_the_tokenizer(
-    ids: torch.Tensor, starts: list[int]
-) -> tuple[torch.Tensor, torch.Tensor]:
+def as_the_tokenizer(ids: torch.Tensor, starts: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
     """What the published tokenizer of ChatGLM-6B gives for left-padded prompts."""
     length = ids.shape[1]
     hidden = torch.ones(len(ids), 1, length, length, dtype=torch.bool)

@@ -1,4 +1,6 @@
-"""Folders in published layout: read and written back without a change, and refused with all that is wrong."""
+"""Folders in published layout: read and written back without a change, and refused with all that is
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_chatglm import CHATGLM, CHATGLM2, Build, prompt_ids
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from foretune.errors import Problem, UserError
 from foretune.models.loading import load_config, load_model, load_weights
+from tiny_chatglm import CHATGLM, CHATGLM2, Build, prompt_ids
 
 BUFFERS = {"chatglm": "layers.0.attention.rotary_emb", "chatglm2": "rotary_pos_emb"}
 

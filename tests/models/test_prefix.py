@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_chatglm import CHATGLM2, Build, prompt_ids
 
 from foretune.models.prefix import PrefixEncoder
+from tiny_chatglm import CHATGLM2, Build, prompt_ids
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "projected"])

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_chatglm import CHATGLM, CHATGLM2, Build
 from torch import nn
 
 from foretune.models.hf import native_model, published_config
 from foretune.params.arch import Shape, read_architecture
+from tiny_chatglm import CHATGLM, CHATGLM2, Build
 
 CHATGLM2_6B = {
     "model_type": "chatglm",

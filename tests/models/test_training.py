@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_chatglm import CHATGLM, CHATGLM2, EOS, Build, prompt_ids
 from torch import Tensor
+
+from tiny_chatglm import CHATGLM, CHATGLM2, EOS, Build, prompt_ids
 
 IGNORED = -100
 
 
 def batch(config: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """Two rows of prompt and answer, right padded as in the published training, and their labels."""
+    """Two rows of prompt and answer, right padded as in the published training, and their
+    labels.
+    """
     prompt = prompt_ids(config, 6)
     answers = [[20, 21, 22, 23, 24], [30, 31]]
     pad, eos = config["pad_token_id"], config["eos_token_id"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import refuse
-from ..formats.spellings import spellings
+from ..formats.spellings import removed, spellings
 from ..params.declare import facts_of, words_of
 from ..params.run import Run, expected, parameters, section_of
 from ..text import nearest
@@ -36,6 +36,14 @@ def find(name: str) -> str:
             where="foretune explain",
             why=f"{', '.join(ends)} all end in it",
             fix="write the whole path of the one you mean",
+        )
+    gone = removed(bare)
+    if gone is not None:
+        raise refuse(
+            what=f"transformers 5 has no argument {bare!r} any more",
+            where="foretune explain",
+            why=gone,
+            fix="a script that gives it is read all the same, and the report says as what",
         )
     known = [*paths, *(other for names in spellings().values() for other in names)]
     like = nearest(bare, known)

@@ -112,24 +112,21 @@ def _take(word: Word, rest: list[Word], file: str, reading: Reading) -> Argument
         reading.problems.append(_unknown(written, word, file))
         del rest[: len(following)]
         return None
-    if (
-        written.lstrip("-").replace("-", "_") not in (name, f"no_{name}")
-        and name not in parameters()
-    ):
-        what = f"{written} read as --{name}"
-        reading.notes.append(Note(what, place(file, word.line), "no other flag begins so"))
     kind = "boolean" if turned_off else _kind_of(name)
-    most = {"boolean": 1, "list": len(following)}.get(kind, 1)
-    taken = [] if given or turned_off else following[:most]
+    taken = [] if given or turned_off else following[: None if kind == "list" else 1]
     del rest[: len(taken)]
-    spelling = " ".join([word.raw or word.text, *(value.raw or value.text for value in taken)])
+    spelling = " ".join(one.raw or one.text for one in (word, *taken))
     origin = Origin(file, word.line, spelling)
+    if name not in (written[2:], written[2:].replace("-", "_")) and not turned_off:
+        what = f"{written} read as --{name}"
+        reading.notes.append(Note(what, str(origin), "no other flag begins so"))
     if given:
         taken = [Word(inline, word.raw, word.line, word.running, word.unset)]
     left = [value for value in taken if not value.vanished]
     if not left and kind != "boolean":
         reading.doubts.append((_path_of(name) or name, _no_value(name, origin, taken)))
         return None
+    reading.notes += _notes_on((value for value in taken if value.vanished), origin)
     texts = [value.text for value in left]
     value = False if turned_off else texts if kind == "list" else texts[0] if texts else True
     return Argument(name, value, origin, tuple(left))
@@ -144,11 +141,13 @@ def _following(rest: Sequence[Word]) -> list[Word]:
 def _find(written: str) -> tuple[str | None, bool]:
     """The name behind a flag as it is written, and whether the flag turns it off."""
     dotted = written.removeprefix("--")
+    name = dotted.replace("-", "_")
+    if dotted == written:
+        return None, False
     if dotted in parameters():
         return dotted, False
-    name = dotted.replace("-", "_")
-    if name in names() or not written.startswith("--"):
-        return (name if name in names() and written.startswith("--") else None), False
+    if name in names():
+        return name, False
     off = training_arguments.negated(name) or official.negated(name)
     if off:
         return off, True
@@ -211,7 +210,7 @@ def _unknown(written: str, word: Word, file: str) -> Problem:
     several = sorted(one for one in names() if len(name) > 2 and one.startswith(name))
     like = nearest(name, names(), at_least=0.75)
     like = like or nearest(written.lstrip("-"), parameters(), at_least=0.75)
-    if several:
+    if len(several) > 1 and name not in several:
         fix = f"write one of {sentence_list(f'--{one}' for one in several)}"
     else:
         fix = f"write --{like}" if like else "leave it out; `foretune explain` lists what is known"

@@ -49,6 +49,7 @@ def broken(error: json.JSONDecodeError, file: str) -> UserError:
 def key_lines(text: str) -> Iterator[tuple[Path, int]]:
     """Every key of readable JSON text, as a path, and its line; a list is the key '[]'."""
     path: list[str] = []
+    opened: list[str] = []
     key = ""
     line, counted = 1, 0
     for token in TOKEN.finditer(text):
@@ -57,6 +58,8 @@ def key_lines(text: str) -> Iterator[tuple[Path, int]]:
             counted, key = token.start(), json.loads(token[1])
             yield (*path[1:], key), line
         elif token[0] in "{[":
-            path.append(key if token[0] == "{" else "[]")
+            path.append("[]" if opened[-1:] == ["["] else key)
+            opened.append(token[0])
         elif token[0] in "}]":
             path.pop()
+            opened.pop()

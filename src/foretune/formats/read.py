@@ -154,7 +154,7 @@ def kind_of(text: str, name: str) -> Kind:
     first = found[0].strip() if found else ""
     if re.match(r'"\w+"\s*:', first):
         return "config"
-    if first.startswith("{") or suffix == ".json":
+    if suffix == ".json" or (first.startswith("{") and suffix not in (".yaml", ".yml")):
         return _kind_of_json(text, name)
     for key in OTHERS:
         if line := re.search(rf"^{key}\s*:", text, re.MULTILINE):

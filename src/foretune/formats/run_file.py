@@ -21,7 +21,7 @@ from ..errors import Problem, UserError, refuse
 from ..files import write_whole
 from ..params.run import Run, parameters
 from ..params.setting import Origin, Setting
-from ..text import place
+from ..text import place, sentence_list
 from .json_text import key_lines, read_json
 from .reading import Reading
 
@@ -47,13 +47,15 @@ def read_run_file(text: str, file: str, kind: Kind) -> Reading:
         )
     for keys, value in _leaves(cast(dict[Any, Any], values), ()):
         path = ".".join(keys)
-        line = next(
-            (first[keys[:end]] for end in range(len(keys), 0, -1) if keys[:end] in first), None
-        )
+        starts = (keys[:end] for end in range(len(keys), 0, -1))
+        line = next((first[start] for start in starts if start in first), None)
         earlier = [one.origin.line or 0 for one in reading.settings if one.path == path]
         if earlier:  # once nested and once dotted
             reading.problems.append(_twice(path, file, line, earlier[0]))
-        reading.settings.append(Setting(path, value, Origin(file, line, path)))
+        if not _is_section(path):
+            reading.settings.append(Setting(path, value, Origin(file, line, path)))
+        elif value is not None:  # `batch:` with nothing under it says nothing
+            reading.problems.append(_no_section(path, value, place(file, line)))
     return reading
 
 
@@ -63,11 +65,23 @@ def _leaves(values: Mapping[Any, Any], above: Keys) -> Iterator[tuple[Keys, obje
         keys = (*above, str(key))
         path = ".".join(keys)
         if path in parameters() or not isinstance(value, dict):
-            is_section = any(known.startswith(f"{path}.") for known in parameters())
-            if not (value is None and is_section):  # `batch:` with nothing under it
-                yield keys, value
+            yield keys, value
         else:
             yield from _leaves(cast(dict[Any, Any], value), keys)
+
+
+def _is_section(path: str) -> bool:
+    return any(known.startswith(f"{path}.") for known in parameters())
+
+
+def _no_section(path: str, value: object, where: str) -> Problem:
+    names = [known[len(path) + 1 :] for known in parameters() if known.startswith(f"{path}.")]
+    return Problem(
+        what=f"{path} = {value!r} is no section",
+        where=where,
+        why=f"{path} holds parameters of its own: {sentence_list(names, most=4)}",
+        fix=f"write {path}.{names[0]}: {value!r}, or whichever is meant",
+    )
 
 
 def _twice(path: str, file: str, line: int | None, first: int) -> Problem:

@@ -46,12 +46,14 @@ class Turn:
         return self.tokenizer([prompt], return_tensors="pt")
 
     def stops(self) -> list[int]:
-        roles = ROLE_STOPS if self.has_roles else ()
-        return [self.tokenizer.eos_token_id, *map(self.tokenizer.get_command, roles)]
+        roles = map(self.tokenizer.get_command, ROLE_STOPS) if self.has_roles else ()
+        return [self.tokenizer.eos_token_id, *roles]
 
     def read(self, ids: Sequence[int]) -> tuple[Any, list[Any]]:
         """The response that the new ``ids`` are, and the history with this turn in it."""
-        text = self.tokenizer.decode(ids[:-1] if ids and ids[-1] in self.stops() else ids)
+        said = ids[:-1] if ids and ids[-1] in self.stops() else ids
+        # the rows that round the vocabulary up have no text
+        text = self.tokenizer.decode([i for i in said if i < len(self.tokenizer)])
         if self.has_roles:
             asked = {"role": self.role, "content": self.query}
             return self.tokenizer.process_response(text, [*self.history, asked])

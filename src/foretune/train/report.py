@@ -13,10 +13,13 @@ from typing import Any
 
 from ..files import write_whole
 from ..params.run import Run, parameters
-from ..plan.forecast import Forecast
+from ..plan.forecast import Forecast, remarks
 from .report_page import page
 
-JSON, HTML = "report.json", "report.html"
+TRAINED, EVALUATED = "report", "evaluation"
+"""What the report of a run is called that trained, and of one that did not: evaluating into the
+folder of a training run leaves that run's report as it is.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class Report:
             "versions": dict(versions()),
             "settings": list(settings(self.run)),
             "notes": [str(note) for note in self.run.notes],
+            "remarks": list(remarks(self.forecast)),
             "facts": self.forecast.facts.as_dict(),
             "forecast": self.forecast.figures(),
             "actual": self.actual,
@@ -93,11 +97,12 @@ class Report:
         }
 
     def write(self, folder: Path) -> Path:
-        """report.json and report.html into ``folder``; returns the page."""
+        """The report as JSON and as a page into ``folder``; returns the page."""
+        name = TRAINED if self.run.launch.train else EVALUATED
         content = self.as_dict()
-        write_whole(folder / JSON, json.dumps(content, ensure_ascii=False, indent=1, default=str))
-        write_whole(folder / HTML, page(content))
-        return folder / HTML
+        text = json.dumps(content, ensure_ascii=False, indent=1, default=str)
+        write_whole(folder / f"{name}.json", text)
+        return write_whole(folder / f"{name}.html", page(content))
 
 
 def settings(run: Run) -> Iterator[dict[str, Any]]:

@@ -21,6 +21,7 @@ th, td { padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line);
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .muted { color: var(--muted); } .good { color: var(--good); } .bad { color: var(--bad); }
 pre { overflow-x: auto; background: #8881; padding: .75rem; border-radius: .4rem; }
+td code { white-space: nowrap; }
 svg { width: 100%; height: auto; } svg text { fill: currentColor; font-size: 12px; }
 """
 
@@ -38,7 +39,8 @@ def page(content: dict[str, Any]) -> str:
         _curve(content["history"]),
         _metrics(content["metrics"]),
         _samples(content["samples"]),
-        _notes(content["notes"]),
+        _list("What the forecast said", content["remarks"]),
+        _list("What was translated or mended", content["notes"]),
         _settings(content["settings"]),
         _block("The trainer's own log", content["training_log"].get("actual", "")),
         _versions(content["versions"]),
@@ -71,7 +73,7 @@ def _comparison(rows: list[dict[str, Any]]) -> str:
     marks = {
         True: '<span class="good">✓ as forecast</span>',
         False: '<span class="bad">✗ differs</span>',
-        None: '<span class="muted">not reached</span>',
+        None: '<span class="muted">not counted</span>',
     }
     body = [
         (
@@ -144,7 +146,7 @@ def _metrics(metrics: dict[str, Any]) -> str:
         (escape(name), number(value) if isinstance(value, int | float) else escape(str(value)))
         for name, value in metrics.items()
     ]
-    return "<h2>Evaluation</h2>" + table(("", ""), body, numeric=(1,)) if body else ""
+    return "<h2>Measured</h2>" + table(("", ""), body, numeric=(1,)) if body else ""
 
 
 def _samples(samples: list[dict[str, str]]) -> str:
@@ -154,9 +156,9 @@ def _samples(samples: list[dict[str, str]]) -> str:
     return "<h2>Generated</h2>" + table(("prompt", "wanted", "generated"), body) if body else ""
 
 
-def _notes(notes: list[str]) -> str:
-    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    return f"<h2>What was translated or mended</h2><ul>{items}</ul>" if items else ""
+def _list(title: str, lines: list[str]) -> str:
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<h2>{title}</h2><ul>{items}</ul>" if items else ""
 
 
 def _settings(rows: list[dict[str, Any]]) -> str:
