@@ -35,8 +35,7 @@ def read(*sources: str | Path, set: dict[str, object] | None = None) -> Run:
     """The run that these files describe. Raises UserError with every problem of all of them."""
     from .formats.read import read as read_files
 
-    run = read_files(*sources)
-    return run.set(set) if set else run
+    return read_files(*sources, set=set or {})
 
 
 def explain(run: Run, *, language: str = "en") -> str:

@@ -97,10 +97,12 @@ def test_the_beginning_of_a_name_is_enough_where_only_one_begins_so():
         ("--zzz", "there is no flag --zzz", "leave it out; `foretune explain` lists what is known"),
         ("stray", "'stray' belongs to no flag", None),
         ("--max_steps 1 2", "'2' belongs to no flag", None),
-        ("--max_steps", "--max_steps has no value", "write --max_steps VALUE, or give it: --set schedule.max_steps=..."),
+        ("--max_steps", "--max_steps has no value", None),
     ],
-)  # fmt: skip
-def test_what_is_no_flag_is_a_problem_that_names_the_nearest(words: str, what: str, fix: str | None):
+)
+def test_what_is_no_flag_is_a_problem_that_names_the_nearest(
+    words: str, what: str, fix: str | None
+):
     (problem,) = reading(f"run {words}").all_problems()
     assert problem.what == what
     assert problem.where.startswith("train.sh:1")
@@ -129,7 +131,10 @@ def test_an_unknown_part_of_a_text_is_kept_and_noted():
         "record.output": "out-$1",
         "record.run_name": "x",
     }
-    assert [note.what for note in found.notes] == ["$1 is kept as it is written", "$NAME is nothing"]
+    assert [note.what for note in found.notes] == [
+        "$1 is kept as it is written",
+        "$NAME is nothing",
+    ]
 
 
 def test_a_file_name_in_a_variable_that_is_not_set_is_a_doubt():
@@ -147,7 +152,9 @@ def test_a_variable_that_is_nothing_is_dropped_between_flags():
 def test_named_values_are_typed_already():
     origin = Origin("args.json", 3, "x")
     found = read_mapping({"do_train": (True, origin), "learning_rat": (1, origin)})
-    assert [(one.path, one.value, one.text) for one in found.settings] == [("launch.train", True, False)]
+    assert [(one.path, one.value, one.text) for one in found.settings] == [
+        ("launch.train", True, False)
+    ]
     assert found.problems[0].where == "args.json:3"
 
 
@@ -157,7 +164,6 @@ def test_named_values_are_typed_already():
         ("batch.micro", "4", "4"),
         ("schedule.max_steps", "null", None),
         ("data.source_prefix", "none", "none"),
-        ("precision.quantize", "4", 4),
         ("precision.quantize", "5", "5"),
         ("precision.mixed", "no", "no"),
         ("method.lora.targets", "a,b", ["a", "b"]),

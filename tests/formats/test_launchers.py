@@ -14,8 +14,8 @@ from foretune.formats.launchers import (
     TORCHRUN,
     VALUE,
     Launch,
-    cannot_run,
     find_launch,
+    lost_lines,
     read_launch,
 )
 from foretune.formats.reading import Reading
@@ -76,10 +76,14 @@ def test_a_module_is_a_program_too():
         ("deepspeed --include localhost:0,2", {"processes": 2, "visible_devices": "0,2"}),
         ("deepspeed --hostfile=hosts", {}),
         ("accelerate launch --num_processes 8 --num_machines 2", {"processes": 4, "nodes": "2"}),
-        ("accelerate launch --num_processes 2 --gpu_ids 0,1", {"processes": 2, "visible_devices": "0,1"}),
-        ("accelerate launch --num_processes 1 --gpu_ids all --cpu", {"processes": 1, "use_cpu": True}),
+        ("accelerate launch --num_processes 2 --gpu_ids all", {"processes": 2}),
+        (
+            "accelerate launch --num_processes 2 --gpu_ids 0,1",
+            {"processes": 2, "visible_devices": "0,1"},
+        ),
+        ("accelerate launch --num_processes 1 --cpu", {"processes": 1, "use_cpu": True}),
     ],
-)  # fmt: skip
+)
 def test_processes_nodes_and_devices_are_taken_over(front: str, expected: dict[str, object]):
     found = values(f"N=4\n{front} main.py --do_train")
     del found["launch.launcher"]
@@ -87,7 +91,9 @@ def test_processes_nodes_and_devices_are_taken_over(front: str, expected: dict[s
 
 
 def test_accelerate_says_precision_and_deepspeeds_file():
-    found = values("accelerate launch --mixed_precision=bf16 --deepspeed_config_file ds.json main.py")
+    found = values(
+        "accelerate launch --mixed_precision=bf16 --deepspeed_config_file ds.json main.py"
+    )
     assert found["precision.mixed"] == "bf16"
     assert found["launch.deepspeed"] == "ds.json"
 
@@ -133,16 +139,16 @@ def test_a_number_of_processes_that_cannot_be_known_is_a_doubt(count: str):
 @pytest.mark.parametrize(
     ("command", "what"),
     [
-        ("deepspeed main.py", "the number of processes is not in the script"),
-        ("accelerate launch main.py", "the number of processes is not in the script"),
-        ("torchrun --nproc_per_node=auto main.py", "the number of processes is not in the script"),
-        ("accelerate launch --config_file no.yaml main.py", "no.yaml is not there"),
-        ("accelerate launch --num_processes 1 --zero_stage 2 main.py", "zero_stage is not taken over"),
-        ("deepspeed --num_gpus 1 --hostfile=hosts main.py", "where the processes run is not taken over"),
+        ("deepspeed", "the number of processes is not in the script"),
+        ("accelerate launch", "the number of processes is not in the script"),
+        ("torchrun --nproc_per_node=auto", "the number of processes is not in the script"),
+        ("accelerate launch --config_file no.yaml", "no.yaml is not there"),
+        ("accelerate launch --num_processes 1 --zero_stage 2", "zero_stage is not taken over"),
+        ("deepspeed --num_gpus 1 -H hosts", "where the processes run is not taken over"),
     ],
-)  # fmt: skip
+)
 def test_what_a_launcher_leaves_open_is_noted(command: str, what: str):
-    assert [note.what for note in reading(f"{command} --do_train").notes] == [what]
+    assert [note.what for note in reading(f"{command} main.py").notes] == [what]
 
 
 def test_an_empty_hostfile_is_none(shared):
@@ -174,7 +180,9 @@ def test_the_beginning_of_an_options_name_is_enough():
 
 
 def test_of_several_programs_the_one_with_known_arguments_is_the_run():
-    text = "pip install -r x\npython prepare.py --rows 4\necho go\npython main.py --do_train | tee log"
+    text = (
+        "pip install -r x\npython prepare.py --rows 4\necho go\npython main.py --do_train | tee log"
+    )
     assert launch(text).program.text == "main.py"
 
 
@@ -201,12 +209,18 @@ def test_a_script_that_is_not_one_run_is_refused(text: str, what: str, where: st
     assert [(problem.what, problem.where) for problem in refused.value.problems] == [(what, where)]
 
 
-def test_a_line_that_begins_with_a_flag_lost_its_backslash():
-    text = "python main.py --do_train \\\n  # --fp16 \\\n  --output_dir out"
+@pytest.mark.parametrize(
+    ("text", "begins"),
+    [
+        ("python main.py --do_train \\\n  # --fp16 \\\n  --output_dir out", "--output_dir"),
+        ("python main.py \\\n\n  --do_train \\\n  --output_dir out", "--do_train"),
+        ("python main.py --steps \\\n\n 10 --output_dir out", "10"),
+    ],
+)
+def test_a_line_that_lost_its_backslash_is_a_problem(text: str, begins: str):
     script = read_shell(text, "train.sh")
-    (problem,) = cannot_run(script, find_launch(script, KNOWN))
-    assert problem.what == "--output_dir begins a command of its own"
-    assert problem.where == "train.sh:3"
+    (problem,) = lost_lines(script, find_launch(script, KNOWN), KNOWN)
+    assert (problem.what, problem.where) == (f"{begins} begins a command of its own", "train.sh:3")
 
 
 def options_of(parser: argparse.ArgumentParser) -> dict[str, bool]:
@@ -232,7 +246,9 @@ def test_accelerates_options_are_among_those_of_the_installed_accelerate():
     from accelerate.commands.launch import launch_command_parser
 
     theirs = options_of(launch_command_parser())
-    assert {name: takes for name, takes in ACCELERATE.items() if theirs.get(name) is not takes} == {}
+    assert {
+        name: takes for name, takes in ACCELERATE.items() if theirs.get(name) is not takes
+    } == {}
     assert sum(takes is VALUE for takes in ACCELERATE.values()) > 40
 
 

@@ -67,7 +67,9 @@ def test_what_nothing_sets_is_nothing_and_is_named():
     ]
 
 
-@pytest.mark.parametrize("written", ["$(shuf -n 1 -i 1-9)", "`date`", "$1", "$RANDOM", "${A%.*}", "$((2*3))"])
+@pytest.mark.parametrize(
+    "written", ["$(shuf -n 1 -i 1-9)", "`date`", "$1", "$RANDOM", "${A%.*}", "$((2*3))"]
+)
 def test_what_only_a_running_shell_knows_is_kept_and_marked(written: str):
     command = only(f"V={written}\nrun {written} $V")
     assert [(word.text, word.running) for word in command.words[1:]] == [(written, (written,))] * 2
@@ -121,7 +123,12 @@ def test_redirections_pipes_and_lists_are_no_words_of_the_command():
 def test_arrays_and_eval_are_followed():
     text = 'ARGS=(\n  --a "1 2"  # a comment\n  --b\n)\nARGS+=(--c)\nrun "${ARGS[@]}" $ARGS'
     assert words(text) == ["run", "--a", "1 2", "--b", "--c", "--a"]
-    assert words('CMD="run --a $((1))"\nCMD+=" --b"\neval ${CMD}') == ["run", "--a", "$((1))", "--b"]
+    assert words('CMD="run --a $((1))"\nCMD+=" --b"\neval ${CMD}') == [
+        "run",
+        "--a",
+        "$((1))",
+        "--b",
+    ]
 
 
 def test_text_is_appended_to_a_variable():
@@ -155,28 +162,36 @@ def test_an_assignment_in_front_of_an_ordinary_command_is_not_seen_by_its_words(
     assert only("LR=1 run $LR").words[1].unset == ("LR",)
 
 
+TRAILING = "1 line end with a blank behind the backslash, none for a shell, read as one"
+LAST = "1 backslash at the end of the file, with nothing to go on with, left out"
+DASH = "1 flag with a long dash, as word processors write it, read with hyphens"
+BLANK = "1 blank of a kind that a shell takes for a letter read as a blank or left out"
+QUOTE = "1 curly quote read as straight ones"
+FLATTENED = "1 line end flattened to a backslash and a blank read as line ends again"
+
+
 @pytest.mark.parametrize(
     ("pasted", "note"),
     [
-        ("run \\ \n --a 1", "1 line end with a blank behind the backslash, none for a shell, read as one"),
-        ("run --a\\\t\n 1", "1 line end with a blank behind the backslash, none for a shell, read as one"),
-        ("run --a 1 \\", "1 backslash at the end of the file, with nothing to go on with, left out"),
-        ("run –a 1".replace("–a", "––a"), None),
-        ("run —a 1".replace("—a", "-—a"), None),
-        ("run\u3000--a\u00a01", "2 blanks of a kind that a shell takes for a letter read as a blank or left out"),
-        ("run \u200b--a 1", "1 blank of a kind that a shell takes for a letter read as a blank or left out"),
-        ("run --a \u201c1\u201d", "1 curly quote read as straight ones"),
-        ("run --a \u20181\u2019", "1 curly quote read as straight ones"),
-        ("run\\ --a 1", "1 line end flattened to a backslash and a blank read as line ends again"),
+        ("run \\ \n --a 1", TRAILING),
+        ("run --a\\\t\n 1", TRAILING),
+        ("run --a 1 \\", LAST),
+        ("run \u2013\u2013a 1", DASH),
+        ("run -\u2014a 1", DASH),
+        ("run\u3000--a 1", BLANK),
+        ("run --a\u00a01", BLANK),
+        ("run \u200b--a 1", BLANK),
+        ("run --a \u201c1\u201d", QUOTE),
+        ("run --a \u20181\u2019", QUOTE),
+        ("run\\ --a 1", FLATTENED),
     ],
-)  # fmt: skip
-def test_what_a_web_page_does_is_mended_and_noted(pasted: str, note: str | None):
-    found = words(pasted)
-    assert [word.replace("--a", "-a") for word in found] == ["run", "-a", "1"]
-    assert notes(pasted) == [note] if note else len(notes(pasted)) == 1
+)
+def test_what_a_web_page_does_is_mended_and_noted(pasted: str, note: str):
+    assert [word.replace("--a", "-a") for word in words(pasted)] == ["run", "-a", "1"]
+    assert notes(pasted) == [note]
 
 
-@pytest.mark.parametrize("dash", ["–", "—", "−", "－－", "-–"])  # noqa: RUF001
+@pytest.mark.parametrize("dash", ["–", "—", "−", "－－", "-–"])
 def test_a_long_dash_in_front_of_a_name_is_two_hyphens(dash: str):
     assert words(f"run {dash}do_train a–b") == ["run", "--do_train", "a–b"]
 
@@ -202,16 +217,18 @@ def test_what_cannot_be_followed_is_refused_with_its_line(text: str, what: str):
         read_shell(text, "train.sh")
     (problem,) = refused.value.problems
     assert problem.what == what
-    assert problem.where == f"train.sh:{text[: text.index('run')].count(chr(10)) + 1 if 'run' in text else 1}"
+    assert (
+        problem.where
+        == f"train.sh:{text[: text.index('run')].count(chr(10)) + 1 if 'run' in text else 1}"
+    )
 
 
 def test_a_here_string_is_a_redirection():
     assert words("run --a <<< text") == ["run", "--a"]
 
 
-PIECES = st.sampled_from(
-    [*string.ascii_letters[:6], *" \t'\"\\#=-/.,:~%+@!", "$A", "${A}", "${B:-x y}", "$EMPTY", "“", "你", "\\\n"]
-)  # fmt: skip
+LETTERS = [*string.ascii_letters[:6], *" \t'\"\\#=-/.,:~%+@!", "“", "你", "\\\n"]
+PIECES = st.sampled_from([*LETTERS, "$A", "${A}", "${B:-x y}", "$EMPTY"])
 BASH = shutil.which("bash")
 
 

@@ -184,6 +184,21 @@ def test_half_precision_stays_finite_and_close(
     assert (half - wide)[mask.bool()].abs().max() < 0.05 * wide.abs().max()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_autocast_stays_finite_on_padding(build: Build, attention: str, dtype: torch.dtype):
+    model, ids = build(CHATGLM, pre_seq_len=None), prompt_ids(CHATGLM, 9, 4)
+    model.set_attn_implementation(attention)
+    hidden, positions = as_the_tokenizer(ids, starts=[0, 5])
+    inputs = {"attention_mask": hidden, "position_ids": positions, "labels": ids}
+    wide = model(ids, **inputs)
+    with torch.autocast("cpu", dtype=dtype):
+        out = model(ids, **inputs)
+    out.loss.backward()
+    assert out.logits.isfinite().all()
+    assert out.loss.item() == pytest.approx(wide.loss.item(), rel=0.05)
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
 def test_deep_scores_do_not_overflow_float16(build: Build, attention: str):
     model, ids = build(CHATGLM, num_layers=28), prompt_ids(CHATGLM, 6)
     layer = model.transformer.layers[27].attention

@@ -75,6 +75,15 @@ def test_the_published_layout_is_read_and_written_back_bit_by_bit(
     assert all(torch.equal(t, model.state_dict()[key]) for key, t in again.state_dict().items())
 
 
+def test_the_buffers_of_the_published_code_are_passed_over_in_silence(
+    family: dict[str, Any], build: Build, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    published(build(family), tmp_path, "safetensors")
+    assert any("inv_freq" in key for key in load_file(tmp_path / "model.safetensors"))
+    load_model(tmp_path)
+    assert not caplog.records
+
+
 def test_a_model_is_written_in_shards_that_load(
     family: dict[str, Any], build: Build, tmp_path: Path
 ):

@@ -32,7 +32,7 @@ class Golden:
 
     @property
     def family(self) -> str:
-        return {"chatglm1": "chatglm"}.get(self.expected["family"], self.expected["family"])
+        return "chatglm" if self.expected["family"] == "chatglm1" else self.expected["family"]
 
     @property
     def vocabulary(self) -> Path:

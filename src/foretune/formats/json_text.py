@@ -16,6 +16,7 @@ HINTS = {
     "“": "write straight quotes",
     "”": "write straight quotes",
     "'": "write double quotes",
+    ",": "take out the comma in front of the bracket",
     "}": "take out the comma in front of the bracket",
     "]": "take out the comma in front of the bracket",
     "/": "take the comment out; JSON has none",

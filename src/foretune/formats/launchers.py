@@ -26,7 +26,7 @@ def _options(*, switches: str = "", values: str = "") -> Options:
     return {**dict.fromkeys(switches.split(), SWITCH), **dict.fromkeys(values.split(), VALUE)}
 
 
-PYTHON = _options(switches="u O OO B s S E I P v q d b x i", values="X W m c")
+PYTHON = _options(switches="u O OO B s S E I P v q d b x i V version h help", values="X W m c")
 TORCHRUN = _options(
     switches="standalone m module no_python run_path virtual_local_rank use_env",
     values=(
@@ -360,10 +360,14 @@ def _read_processes(option: Option, machines: Option | None, reading: Reading) -
         _read_count(option, "launch.processes", reading)
 
 
-def cannot_run(script: Script, launch: Launch) -> Iterable[Problem]:
-    """Lines that begin with a flag: a shell would take the flag for the name of a program."""
+def lost_lines(script: Script, launch: Launch, known: Collection[str]) -> Iterable[Problem]:
+    """Commands made of the run's own flags: the line above them lacks its backslash."""
     for command in script.commands:
-        if command.words[0].text.startswith("-"):
+        flags = [
+            word for word in command.words if word.text.startswith("--") and _flag(word) in known
+        ]
+        cut_off = command.line > launch.command.line and flags and not peel(command, script.file)
+        if cut_off or command.words[0].text.startswith("-"):
             yield Problem(
                 what=f"{command.words[0].raw} begins a command of its own",
                 where=place(script.file, command.line),

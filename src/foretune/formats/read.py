@@ -18,7 +18,7 @@ from ..text import nearest, place, sentence_list
 from . import official
 from .flags import names, read_flags, read_mapping
 from .json_text import key_lines, read_json
-from .launchers import Launch, cannot_run, find_launch, read_launch
+from .launchers import Launch, find_launch, lost_lines, read_launch
 from .model_config import NAME, config_path, read_model_config
 from .reading import Reading, typed
 from .run_file import read_run_file
@@ -206,7 +206,7 @@ def _read_script(text: str, name: str, folder: Path) -> Reading:
     launch = find_launch(script, names())
     reading = read_launch(launch)
     reading.notes = [*script.notes, *reading.notes, *_around(script, launch)]
-    reading.problems += cannot_run(script, launch)
+    reading.problems += lost_lines(script, launch, names())
     reading.add(_read_words(launch.words, name, folder))
     reading.programs.append(PurePosixPath(launch.program.text).name)
     return reading

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import NoneType
-from typing import Any, Literal, cast, get_args, get_origin
+from typing import Any, cast, get_args, get_origin
 
 from ..errors import Problem
 from ..params.run import parameters
@@ -57,8 +57,6 @@ def typed(path: str, text: str) -> object:
         origin = get_origin(kind)
         if kind is NoneType and text.lower() in ("none", "null"):
             return None
-        if origin is Literal and text.isdigit() and int(text) in get_args(kind):
-            return int(text)
         if origin in (tuple, dict) and text[:1] in ("[", "{"):
             try:
                 return cast(object, json.loads(text))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..params.setting import Note
 from ..text import counted, place, sentence_list
-from .shell_words import Lexer, Operator, Part, ShellWord, Token
+from .shell_words import Lexer, Part, ShellWord, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,6 +408,3 @@ def _variables_in(words: Iterable[ShellWord]) -> Iterator[str]:
 def _at_home(text: str) -> str:
     user, slash, rest = text.partition("/")
     return f"{Path.home()}{slash}{rest}" if user == "~" else text
-
-
-__all__ = ["Command", "Operator", "Script", "Word", "read_shell"]

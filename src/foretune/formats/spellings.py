@@ -12,7 +12,7 @@ from .removed_arguments import REMOVED
 def spellings() -> dict[str, tuple[str, ...]]:
     """Dotted path -> the names that the official scripts and TrainingArguments have for it."""
     names: dict[str, list[str]] = {}
-    for table in (official.KEYS, training_arguments.KEYS):
+    for table in (official.PATHS, training_arguments.KEYS):
         for name, path in table.items():
             names.setdefault(path, []).append(name)
     return {path: tuple(dict.fromkeys(known)) for path, known in names.items()}

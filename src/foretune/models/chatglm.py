@@ -257,20 +257,21 @@ class ChatGLMModel(ChatGLMPreTrainedModel):
             mask_B1TS = F.pad(mask_B1TS, (prefix[0][0].shape[-2], 0), value=0.0)
         width = self.config.head_dim // self.config.rotary_parts
         cos, sin = rotary_tables(position_ids, width, x_BTH.dtype)
-        hidden = [x_BTH]
+        hidden: list[Tensor] = []
         for layer, (prefix_k, prefix_v) in zip(
             self.layers, prefix or [(None, None)] * len(self.layers), strict=True
         ):
+            if output_hidden_states:
+                hidden.append(x_BTH)
             x_BTH = layer(
                 x_BTH, prefix_k, prefix_v, mask_B1TS, cos, sin,
                 past_key_values=past_key_values, **kwargs,
             )  # fmt: skip
-            hidden.append(x_BTH)
-        hidden[-1] = x_BTH = self.final_layernorm(x_BTH)
+        x_BTH = self.final_layernorm(x_BTH)
         return BaseModelOutputWithPast(
             last_hidden_state=cast(Any, x_BTH),
             past_key_values=past_key_values,
-            hidden_states=cast(Any, tuple(hidden)) if output_hidden_states else None,
+            hidden_states=cast(Any, (*hidden, x_BTH)) if output_hidden_states else None,
         )
 
     def positions(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
@@ -343,8 +344,10 @@ class ChatGLMModel(ChatGLMPreTrainedModel):
             if attention_mask is not None:
                 padding_BS = F.pad(attention_mask == 0, (0, keys - attention_mask.shape[1]))
                 hidden = hidden | padding_BS[:, None, None]
-        lowest = torch.finfo(x_BTH.dtype).min
-        return torch.zeros_like(hidden, dtype=x_BTH.dtype).masked_fill(hidden, lowest)
+        dtype, device = x_BTH.dtype, x_BTH.device.type
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)  # the lowest number of another would be -inf
+        return torch.zeros_like(hidden, dtype=dtype).masked_fill(hidden, torch.finfo(dtype).min)
 
 
 class ChatGLMForConditionalGeneration(Speaks, TakesPrefix, ChatGLMPreTrainedModel, GenerationMixin):
@@ -391,11 +394,9 @@ class ChatGLMForConditionalGeneration(Speaks, TakesPrefix, ChatGLMPreTrainedMode
             prefix=prefix,
             **kwargs,
         )
-        kept = (
-            slice(-logits_to_keep or None, None)
-            if isinstance(logits_to_keep, int)
-            else logits_to_keep
-        )
+        kept = logits_to_keep
+        if isinstance(kept, int):
+            kept = slice(-kept or None, None)
         logits = self.lm_head(outputs.last_hidden_state[:, kept])
         loss = None
         if labels is not None:

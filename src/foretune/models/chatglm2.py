@@ -276,21 +276,22 @@ class ChatGLMModel(ChatGLMPreTrainedModel):
             past = 0 if past_key_values is None else past_key_values.get_seq_length()
             position_ids = past + torch.arange(x_BTH.shape[1], device=x_BTH.device)[None]
         cos, sin = rotary_tables(position_ids, self.config, x_BTH.dtype)
-        hidden = [x_BTH]
+        hidden: list[Tensor] = []
         for layer, (prefix_k, prefix_v) in zip(
             self.encoder.layers, prefix or [(None, None)] * self.config.num_layers, strict=True
         ):
+            if output_hidden_states:
+                hidden.append(x_BTH)
             x_BTH = layer(
                 x_BTH, prefix_k, prefix_v, mask_B1TS, cos, sin,
                 past_key_values=past_key_values, **kwargs,
             )  # fmt: skip
-            hidden.append(x_BTH)
         if self.encoder.final_layernorm is not None:
-            hidden[-1] = x_BTH = self.encoder.final_layernorm(x_BTH)
+            x_BTH = self.encoder.final_layernorm(x_BTH)
         return BaseModelOutputWithPast(
             last_hidden_state=cast(Any, x_BTH),
             past_key_values=past_key_values,
-            hidden_states=cast(Any, tuple(hidden)) if output_hidden_states else None,
+            hidden_states=cast(Any, (*hidden, x_BTH)) if output_hidden_states else None,
         )
 
     def mask(

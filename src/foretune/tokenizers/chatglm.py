@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from transformers import AddedToken, BatchEncoding
+from transformers import BatchEncoding
 
 from ..errors import refuse
 from .published import ChatGLMTokenizer
@@ -39,8 +39,8 @@ PUNCTUATION_BY_CHINESE = re.compile("(?<=[\u4e00-\u9fff])[,!:;?]|[,!:;?](?=[\u4e
 class ChatGLM1Tokenizer(ChatGLMTokenizer):
     """Text to ids as ChatGLM-6B was trained on them; see the module for what is particular.
 
-    Ids below ``num_image_tokens`` are images, which no text gives: 0 in the published
-    tokenizer_config.json, 20000 in the first release, whose file does not name the number.
+    Ids below ``num_image_tokens`` are images, which no text gives. The published file says 0; the
+    first release had 20000, which is still what the published code takes if no file says it.
     """
 
     family = "chatglm"
@@ -51,7 +51,7 @@ class ChatGLM1Tokenizer(ChatGLMTokenizer):
 
     def __init__(
         self,
-        vocab_file: str,
+        vocab_file: str | None,
         *,
         num_image_tokens: int = 20000,
         do_lower_case: bool = False,
@@ -73,9 +73,8 @@ class ChatGLM1Tokenizer(ChatGLMTokenizer):
         self.do_lower_case = do_lower_case
         self.remove_space = remove_space
         self.own_tokens = tuple(map(str, (bos_token, eos_token, unk_token, pad_token, mask_token)))
-        self._read_vocabulary(vocab_file, kwargs.get("name_or_path", ""))
-        self.token_ids = self._number_tokens()
         super().__init__(
+            vocab_file,
             num_image_tokens=num_image_tokens,
             do_lower_case=do_lower_case,
             remove_space=remove_space,
@@ -85,7 +84,6 @@ class ChatGLM1Tokenizer(ChatGLMTokenizer):
             pad_token=pad_token,
             mask_token=mask_token,
             model_specific_special_tokens=named,
-            added_tokens_decoder=self._own_added_tokens() | kwargs.pop("added_tokens_decoder", {}),
             # Unset by the published code, and on by default in the transformers it ran on.
             clean_up_tokenization_spaces=kwargs.pop("clean_up_tokenization_spaces", True),
             **kwargs,
@@ -107,15 +105,6 @@ class ChatGLM1Tokenizer(ChatGLMTokenizer):
                 "THUDM/chatglm-6b",
             )
         return token_ids
-
-    def _own_added_tokens(self) -> dict[int, AddedToken]:
-        """The special tokens that are found in text; as published, they eat the space around."""
-        return {
-            self.token_ids[token]: AddedToken(
-                token, lstrip=True, rstrip=True, normalized=False, special=True
-            )
-            for token in self.own_tokens
-        }
 
     @property
     def gmask_token_id(self) -> int:

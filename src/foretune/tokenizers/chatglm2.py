@@ -40,16 +40,14 @@ class CommandTokenizer(ChatGLMTokenizer):
     eos_token = property(lambda self: "</s>")
     eos_token_id = property(lambda self: self.get_command("<eos>"))
 
-    def __init__(self, vocab_file: str, **kwargs: Any) -> None:
+    def __init__(self, vocab_file: str | None, **kwargs: Any) -> None:
         # transformers 5 takes the names it does not know out of tokenizer_config.json.
         kwargs |= kwargs.pop("model_specific_special_tokens", None) or {}
-        refuse_other_tokens({name: kwargs.pop(name, None) for name in FIXED_TOKENS}, vocab_file)
-        self._read_vocabulary(vocab_file, kwargs.get("name_or_path", ""))
-        self.token_ids, self.command_ids = self._number_tokens()
-        super().__init__(**kwargs)
+        given = {name: kwargs.pop(name, None) for name in FIXED_TOKENS}
+        refuse_other_tokens(given, where=str(kwargs.get("name_or_path") or vocab_file))
+        super().__init__(vocab_file, **kwargs)
 
-    def _number_tokens(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Every token's id and every command's; raises UserError for another's vocabulary."""
+    def _number_tokens(self) -> dict[str, int]:
         pieces = tokens_of(self.vocabulary)
         commands = {token: len(pieces) + i for i, token in enumerate(self.commands)}
         fixed = {
@@ -65,7 +63,8 @@ class CommandTokenizer(ChatGLMTokenizer):
                 f"after it, such as {self.commands[1]}",
                 fix="take tokenizer.model from the published model",
             )
-        return {token: i for i, token in enumerate(pieces)} | commands, fixed | commands
+        self.command_ids = fixed | commands
+        return {token: i for i, token in enumerate(pieces)} | commands
 
     # --- text to ids and back ---
 
@@ -139,7 +138,7 @@ def refuse_other_tokens(given: dict[str, Any], where: str) -> None:
     problems = [
         Problem(
             what=f"{name} is set to {token!s}",
-            where=str(where),
+            where=where,
             why=f"it is {FIXED_TOKENS[name]} in the vocabulary of ChatGLM2 and ChatGLM3, and the "
             "models were trained with it",
             fix=f"remove {name} from tokenizer_config.json or from the call",

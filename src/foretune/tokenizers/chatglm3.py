@@ -38,7 +38,7 @@ class ChatGLM3Tokenizer(CommandTokenizer):
     commands = (*ChatGLM2Tokenizer.commands, *ROLE_TOKENS)
 
     def __init__(
-        self, vocab_file: str, *, encode_special_tokens: bool = False, **kwargs: Any
+        self, vocab_file: str | None, *, encode_special_tokens: bool = False, **kwargs: Any
     ) -> None:
         self.encode_special_tokens = encode_special_tokens
         super().__init__(vocab_file, encode_special_tokens=encode_special_tokens, **kwargs)

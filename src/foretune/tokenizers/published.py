@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sentencepiece import SentencePieceProcessor
-from transformers import BatchEncoding, PreTrainedTokenizer
+from transformers import AddedToken, BatchEncoding, PreTrainedTokenizer
 from transformers.utils.generic import PaddingStrategy
 from transformers.utils.hub import cached_file
 
@@ -48,8 +48,8 @@ FindFile = Callable[[str], Path | None]
 class ChatGLMTokenizer(PreTrainedTokenizer):
     """What the tokenizers of ChatGLM-6B, ChatGLM2-6B and ChatGLM3-6B share.
 
-    A family's class reads its ``vocabulary``, numbers the tokens in ``token_ids`` (all but those
-    that a user adds), and says how a text is cut (`_tokenize`) and which mask and positions
+    A family's class numbers the tokens (`_number_tokens`; ``token_ids`` holds all but those that a
+    user adds), and says how a text is cut (`_tokenize`, `_ids_of`) and which mask and positions
     belong to a sequence (`_add_mask_and_positions`).
     """
 
@@ -62,7 +62,7 @@ class ChatGLMTokenizer(PreTrainedTokenizer):
     vocab_file: str
     vocabulary: SentencePieceProcessor
     token_ids: dict[str, int]
-    own_tokens: tuple[str, ...] = ()  # those that each start makes added tokens of, without a file
+    own_tokens: tuple[str, ...] = ()  # special tokens that are found in a text
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -98,10 +98,21 @@ class ChatGLMTokenizer(PreTrainedTokenizer):
         chosen = class_of(family, lambda file: published_file(name, file, options), name)
         return chosen.from_pretrained(name, *inputs, **kwargs)
 
-    def _read_vocabulary(self, vocab_file: str | None, name_or_path: str) -> None:
-        """Read the file; transformers gives None for one that is not in ``name_or_path``."""
-        self.vocab_file = vocab_file or name_or_path
+    # --- what a family starts from ---
+
+    def __init__(self, vocab_file: str | None, **kwargs: Any) -> None:
+        # transformers gives None for a file that is not in the folder
+        self.vocab_file = vocab_file or kwargs.get("name_or_path", "")
         self.vocabulary = read_vocabulary(self.vocab_file, self.vocab_files_names["vocab_file"])
+        self.token_ids = self._number_tokens()
+        own = {self.token_ids[token]: eats_space(token) for token in self.own_tokens}
+        super().__init__(
+            added_tokens_decoder=own | kwargs.pop("added_tokens_decoder", {}), **kwargs
+        )
+
+    def _number_tokens(self) -> dict[str, int]:
+        """Every token of the family and its id; raises UserError for another's vocabulary."""
+        raise NotImplementedError
 
     # --- text to ids and back ---
 
@@ -278,9 +289,9 @@ def family_of(find: FindFile, where: str) -> str:
     settings_file, code_file = find("tokenizer_config.json"), find("tokenization_chatglm.py")
     settings = read_settings(settings_file)
     if "family" in settings:
-        return settings["family"]
-    texts = [path.read_text(encoding="utf-8") for path in (settings_file, code_file) if path]
-    if any(ROLE_TOKEN in text for text in texts):
+        return str(settings["family"])
+    texts = [path.read_bytes() for path in (settings_file, code_file) if path]
+    if any(ROLE_TOKEN.encode() in text for text in texts):
         return "chatglm3"
     if code_file:
         return "chatglm2"
@@ -295,6 +306,11 @@ def family_of(find: FindFile, where: str) -> str:
         why="both have the same vocabulary, but build their chats in different ways",
         fix='write "family": "chatglm2" or "chatglm3" in tokenizer_config.json, or give family=',
     )
+
+
+def eats_space(token: str) -> AddedToken:
+    """A special token that takes the space around it, as all did before transformers 4.34."""
+    return AddedToken(token, lstrip=True, rstrip=True, normalized=False, special=True)
 
 
 def existing(path: Path) -> Path | None:

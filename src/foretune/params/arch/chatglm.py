@@ -11,8 +11,8 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from ..declare import param
-from .tunable import Tunable
 from .shape import Shape, Weight, linear, norm
+from .tunable import Tunable
 
 
 class ChatGLM(Tunable):
