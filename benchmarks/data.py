@@ -6,15 +6,20 @@ Rows are made up, as long as those of AdvertiseGen (114,599 rows, about 60 and 1
 peer reads them with the package `datasets` and encodes them in its ``map``, with the same tokenizer
 and the same encoding function, single process; it is left out where `datasets` is not installed.
 
-On 2 shared cores, Python 3.11, transformers 5.23.0, datasets 5.2.0, vocabulary of ChatGLM2-6B:
+Python 3.11, transformers 5.23.0, datasets 5.2.0, vocabulary of ChatGLM2-6B, on 2 cores that other
+work kept busy (load 5), so that wall times say little and a second process gains little:
 
-    FIGURES
+    datasets: load_dataset and map             wall   18.5 s   processor    9.9 s
+    foretune: read the rows                    wall    1.7 s   processor    1.0 s  x0.10
+    foretune: read and encode, 1 process       wall   13.0 s   processor    8.7 s  x0.88
+    foretune: read and encode, 2 processes     wall   10.2 s   processor   10.2 s  x1.03
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import tempfile
 import time
@@ -49,13 +54,16 @@ def made_up_rows(count: int) -> list[dict[str, str]]:
 
 
 def timed(what: str, work: Callable[[], Any], than: float | None = None) -> float:
-    """Seconds that the work takes, printed with their ratio to another time."""
-    began = time.perf_counter()
+    """Processor seconds of the work, its children's too; printed with wall seconds and a ratio.
+
+    Processor time is what two runs on a busy machine can be compared by.
+    """
+    began, before = time.perf_counter(), sum(os.times()[:4])
     work()
-    seconds = time.perf_counter() - began
-    ratio = f"  x{seconds / than:.2f}" if than else ""
-    print(f"{what:44}{seconds:8.1f} s{ratio}")
-    return seconds
+    wall, spent = time.perf_counter() - began, sum(os.times()[:4]) - before
+    ratio = f"  x{spent / than:.2f}" if than else ""
+    print(f"{what:42} wall {wall:6.1f} s   processor {spent:6.1f} s{ratio}")
+    return spent
 
 
 def peer(file: str, data: Data, tokenizer: Any, cache: str) -> None:

@@ -120,16 +120,19 @@ def test_the_published_sampling_holds_unless_another_is_given(
     model.chat(tokenizer, "你好")
     model.chat(tokenizer, "你好", top_p=0.5, do_sample=False)
     published = {"chatglm": (2048, 0.7, 0.95)}.get(name, (8192, 0.8, 0.8))
-    first, second = seen
+    model.chat(tokenizer, "你好", max_new_tokens=7)
+    first, second, third = seen
     assert (first["max_length"], first["top_p"], first["temperature"]) == published
     assert first["do_sample"] and first["num_beams"] == 1
     assert not second["do_sample"] and "top_p" not in second
+    assert third["max_new_tokens"] == 7 and "max_length" not in third
 
 
 def test_overflown_scores_become_token_five():
     scores = torch.tensor([[0.0, torch.nan, 1.0, 2.0, 3.0, 4.0, 5.0]])
     assert ValidScores()(scores, scores).argmax().item() == 5
-    assert ValidScores()(scores, scores.nan_to_num()).argmax().item() == 6
+    fine = torch.tensor([[0.0, -torch.inf, 1.0, 2.0, 3.0, 4.0, 5.0]])
+    assert ValidScores()(fine, fine) is fine
 
 
 def test_an_error_while_streaming_reaches_the_reader(speaker: tuple[str, Any, Any]):

@@ -13,7 +13,6 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from tqdm import tqdm
-from transformers import set_seed
 
 from ..data.collate import PromptCollator
 from ..data.examples import Examples
@@ -37,7 +36,6 @@ def sampling(generate: Generate) -> dict[str, Any]:
     return chosen
 
 
-@torch.inference_mode()
 def predict(
     model: Any,
     prompts: Examples,
@@ -51,10 +49,23 @@ def predict(
     """The answer to every prompt, in order, the prompt cut off and special tokens left out.
 
     Each process takes its share of the prompts and all of them get all answers. Sampling is seeded,
-    so the same prompts, batch and number of processes give the same answers.
+    so the same prompts, batch and number of processes give the same answers, and the random numbers
+    of a training that goes on afterwards are as if nothing had been generated.
     """
+    with torch.random.fork_rng(), torch.inference_mode():
+        torch.manual_seed(seed)
+        return _predict(model, prompts, collate, generate, batch, description)
+
+
+def _predict(
+    model: Any,
+    prompts: Examples,
+    collate: PromptCollator,
+    generate: Generate,
+    batch: int,
+    description: str,
+) -> list[str]:
     state, tokenizer = PartialState(), collate.tokenizer
-    set_seed(seed)
     model.eval()
     answers: list[str] = []
     with state.split_between_processes(list(range(len(prompts)))) as share:

@@ -20,7 +20,7 @@ from transformers import (
     LogitsProcessorList,
     StoppingCriteria,
     StoppingCriteriaList,
-)  # fmt: skip
+)
 from transformers.generation.streamers import BaseStreamer
 
 ROLE_STOPS = ("<|user|>", "<|observation|>")
@@ -86,8 +86,9 @@ class Speaks:
         """
         turn = Turn(tokenizer, query, history, role)
         given = {"max_length": max_length, "top_p": top_p, "temperature": temperature}
-        settings = self._settings(turn, given, logits_processor, do_sample=do_sample)
-        sequences = cast(Any, self).generate(**settings, num_beams=num_beams, **kwargs)
+        kwargs |= {"num_beams": num_beams, "do_sample": do_sample}
+        settings = self._settings(turn, given, logits_processor, kwargs)
+        sequences = cast(Any, self).generate(**settings)
         return turn.read(sequences[0, settings["input_ids"].shape[1] :].tolist())
 
     def stream_chat(
@@ -109,9 +110,9 @@ class Speaks:
         """
         turn = Turn(tokenizer, query, history, role)
         given = {"max_length": max_length, "top_p": top_p, "temperature": temperature}
-        settings = self._settings(turn, given, logits_processor, do_sample=do_sample)
+        settings = self._settings(turn, given, logits_processor, {**kwargs, "do_sample": do_sample})
         ids: list[int] = []
-        for token in stream(self, **settings, **kwargs):
+        for token in stream(self, **settings):
             ids.append(token)
             response, told = turn.read(ids)
             if not str(response).endswith(UNFINISHED):
@@ -122,20 +123,22 @@ class Speaks:
         turn: Turn,
         given: Mapping[str, float | None],
         logits_processor: LogitsProcessorList | None,
-        *,
-        do_sample: bool,
+        kwargs: Mapping[str, Any],
     ) -> dict[str, Any]:
         """The arguments of ``generate`` for a turn."""
+        unread = {"max_length"} if "max_new_tokens" in kwargs else set()
+        if not kwargs["do_sample"]:
+            unread |= {"top_p", "temperature"}
         chosen = {
             key: self.published_sampling[key] if value is None else value
             for key, value in given.items()
-            if do_sample or key == "max_length"
+            if key not in unread
         }
         return {
             **turn.inputs().to(cast(Any, self).device),
-            **chosen,
-            "do_sample": do_sample,
             "eos_token_id": turn.stops(),
+            **chosen,
+            **kwargs,
             "logits_processor": LogitsProcessorList([*(logits_processor or ()), ValidScores()]),
         }
 
@@ -144,7 +147,7 @@ class ValidScores(LogitsProcessor):
     """Where half precision has overflowed, the published code goes on with token 5."""
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        if scores.isfinite().all():
+        if not (scores.isnan() | scores.isposinf()).any():
             return scores
         scores = torch.zeros_like(scores)
         scores[..., 5] = 5e4

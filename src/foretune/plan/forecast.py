@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import UserError, refuse
 from ..facts import DataFacts, Facts
 from ..params.arch.shape import Shape
 from ..params.run import Run
@@ -42,11 +43,15 @@ class Forecast:
         return round(train.trained_tokens / train.examples * self.examples_seen)
 
     @property
-    def whole_passes(self) -> bool:
-        """Whether the run ends with a pass over the data: only then are its tokens known exactly,
-        since which rows a part of a pass sees is left to chance.
+    def rows_seen_equally(self) -> bool:
+        """Whether every row is seen equally often: only then are the tokens known exactly, since
+        which rows a part of a pass sees, which are left out of the last batch, and which fill it up
+        where there are several devices, is left to chance.
         """
-        return self.steps is not None and self.steps.steps % self.steps.steps_per_epoch == 0
+        made = self.steps
+        if made is None or made.steps % made.steps_per_epoch:
+            return False
+        return self._examples_per_epoch == made.examples
 
     @property
     def examples_seen(self) -> int:
@@ -64,7 +69,7 @@ class Forecast:
         assert self.steps is not None
         if release(self.facts.transformers) < COUNTS_THE_LAST_PARTIAL_ACCUMULATION:
             return self.steps.steps_per_epoch * self.steps.total_batch
-        if self.run.batch.drop_last:
+        if self.run.batch.drop_last or self.steps.devices > 1:
             per_batch = self.steps.micro * self.steps.devices
             return self.steps.batches_per_epoch * per_batch
         return self.steps.examples
@@ -88,7 +93,7 @@ class Forecast:
                 "optimization steps": made.steps,
                 "warm-up steps": made.warmup,
             }
-        if self.tokens_trained is not None and self.whole_passes:
+        if self.tokens_trained is not None and self.rows_seen_equally:
             figures["trained tokens"] = self.tokens_trained
         if self.trainable is not None:
             figures |= {"trainable parameters": self.trainable, "total parameters": self.total}
@@ -96,7 +101,11 @@ class Forecast:
 
 
 def forecast(run: Run, facts: Facts, shape: Shape | None) -> Forecast:
-    """The forecast of a resolved run from what its files say and what was measured of its data."""
+    """The forecast of a resolved run from what its files say and what was measured of its data.
+
+    Raises:
+        UserError: where not one batch comes together.
+    """
     made = None
     if facts.train is not None and facts.train.examples > 0:
         made = steps(
@@ -110,6 +119,8 @@ def forecast(run: Run, facts: Facts, shape: Shape | None) -> Forecast:
             drop_last=run.batch.drop_last,
             transformers=facts.transformers,
         )
+        if made.batches_per_epoch == 0:
+            raise _no_batch(run, made)
     return Forecast(
         run=run,
         facts=facts,
@@ -117,6 +128,15 @@ def forecast(run: Run, facts: Facts, shape: Shape | None) -> Forecast:
         steps=made,
         trainable=None if shape is None else trainable_parameters(run, shape),
         total=None if shape is None else total_parameters(run, shape),
+    )
+
+
+def _no_batch(run: Run, made: Steps) -> UserError:
+    return refuse(
+        what=f"{counted(made.examples, 'example')} do not fill one batch",
+        where=str(run.origin("batch.drop_last")),
+        why=f"drop_last leaves out a batch of fewer than {made.micro * made.devices} examples",
+        fix="leave --dataloader_drop_last out, or make the batch smaller",
     )
 
 
@@ -157,7 +177,7 @@ def remarks(forecast: Forecast) -> Iterator[str]:
         if facts is not None:
             yield from _about_rows(facts)
     if forecast.tokens_trained is not None:
-        about = "" if forecast.whole_passes else "about "
+        about = "" if forecast.rows_seen_equally else "about "
         yield f"{about}{forecast.tokens_trained:,} tokens are trained on in all"
 
 

@@ -21,7 +21,7 @@ class HeardBlock(logging.Filter):
         self._logger = logging.getLogger("transformers.trainer")
 
     def __enter__(self) -> HeardBlock:
-        self._level = self._logger.level
+        self._level, self._passed = self._logger.level, self._logger.getEffectiveLevel()
         self._logger.setLevel(logging.INFO)
         self._logger.addFilter(self)
         return self
@@ -31,7 +31,7 @@ class HeardBlock(logging.Filter):
         self._logger.setLevel(self._level)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keeps the lines of the block and passes on only what is a warning or worse."""
+        """Keeps the lines of the block and passes on what would be logged without it."""
         message = record.getMessage()
         if message == FIRST:
             self.lines, self._listening = [], True
@@ -39,7 +39,7 @@ class HeardBlock(logging.Filter):
             self.lines.append(message)
         else:
             self._listening = False
-        return record.levelno >= logging.WARNING
+        return record.levelno >= self._passed
 
     def block(self, most: int) -> str:
         """The first lines heard, as many as the forecast has (what follows tells of resuming)."""

@@ -1,5 +1,6 @@
-"""Ctrl-C while training: the run ends after the step that is being made, with a checkpoint; a
-second one ends it at once.
+"""Ctrl-C while training in one process: the run ends after the step that is being made, with a
+checkpoint; a second one ends it at once. Several processes end at once; their last checkpoint is
+complete.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ class StopAtNextStep(TrainerCallback):
     def on_train_begin(
         self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        if args.world_size > 1:
+            return  # processes that stop at different steps would wait for each other
         try:
             self._before = signal.signal(signal.SIGINT, self._ask)
         except ValueError:  # not the main thread: whoever runs us there handles interrupts

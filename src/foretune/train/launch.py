@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from ..errors import refuse
 from ..params.run import Run
+from ..text import counted
 
 
 def started_by_launcher() -> bool:
@@ -24,6 +25,18 @@ def set_environment(run: Run) -> None:
         os.environ.setdefault(name, value)
     if run.launch.visible_devices is not None:
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", run.launch.visible_devices)
+
+
+def refuse_other_processes(run: Run, running: int) -> None:
+    """Raises UserError where a run that asks for several processes is started in another number."""
+    asked = (run.launch.processes or 1) * run.launch.nodes
+    if asked not in (1, running):
+        raise refuse(
+            what=f"{counted(asked, 'process', 'processes')} are asked for, and {running} runs",
+            where=str(run.origin("launch.processes")),
+            why="the total batch, and with it every step, depends on their number",
+            fix="start it with `foretune train` or torchrun, or set launch.processes=1",
+        )
 
 
 def relaunch(run: Run, arguments: Sequence[str]) -> int | None:

@@ -4,6 +4,7 @@ all of it is checked.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -25,6 +26,7 @@ from ..evaluate.generate import predict, text_of, write_predictions
 from ..evaluate.metrics import score
 from ..facts import Facts
 from ..formats.model_config import model_file
+from ..formats.training_arguments import KEYS
 from ..formats.training_arguments import write as training_arguments
 from ..models.loading import load_config, load_model
 from ..models.quantized import PackedLinear, PackWhileLoading
@@ -32,12 +34,14 @@ from ..params.resolve import Device, resolve
 from ..params.run import Run
 from ..plan.forecast import Forecast, forecast, remarks, training_log
 from ..plan.version import installed
+from ..text import sentence_list
 from ..tokenizers import load_tokenizer
 from ..tune import Method, method
 from .base import at_base
-from .foresee import devices, evaluates
+from .foresee import evaluates
 from .heard import HeardBlock
-from .output import checkpoints, resume_point
+from .launch import refuse_other_processes
+from .output import checkpoints, refuse_finished, refuse_unwritable, resume_point
 from .report import Report
 from .trainer import MethodTrainer
 
@@ -77,13 +81,17 @@ def execute(run: Run, *, say: Say = print) -> Report:
         was.
     """
     state = PartialState(cpu=device_of(run) == "cpu")
+    refuse_other_processes(run, state.num_processes)
     say = say if state.is_main_process else (lambda _: None)
     session = open_session(run, say)
     started, clock = datetime.now().isoformat(sep=" ", timespec="seconds"), time.monotonic()
     report = Report(run=session.run, forecast=session.forecast, started=started)
-    trainer = build_trainer(session, say)
+    trainer = build_trainer(session)
     try:
         _run(session, trainer, report, say)
+    except BaseException as failure:
+        report.ended = ended_by(failure)
+        raise
     finally:
         trainer.interrupt.restore()
         report.seconds = time.monotonic() - clock
@@ -94,6 +102,13 @@ def execute(run: Run, *, say: Say = print) -> Report:
     return report
 
 
+def ended_by(failure: BaseException) -> str:
+    """How a run ended that did not finish, in the words of its report."""
+    if isinstance(failure, KeyboardInterrupt):
+        return "interrupted"
+    return f"failed: {type(failure).__name__}: {failure}".strip().partition("\n")[0]
+
+
 def open_session(run: Run, say: Say) -> Session:
     """Reads and checks everything that the run names, and says the forecast."""
     run = at_base(run)
@@ -101,6 +116,7 @@ def open_session(run: Run, say: Say) -> Session:
     run = resolve(run, config.shape if config else None, device=device_of(run))
     if config is None:
         load_config(run.model.path or "")  # a hub that cannot be reached is told of at once
+    refuse_unwritable(run)
     resume = resume_point(run)
     tokenizer = load_tokenizer(run.model.tokenizer or "")
     launch, data, enabled = run.launch, run.data, run.generate.enabled
@@ -122,12 +138,14 @@ def open_session(run: Run, say: Say) -> Session:
     )
     facts = Facts(
         transformers=installed("transformers"),
-        devices=devices(run),
+        devices=PartialState().num_processes,
         train=session.train.facts if session.train else None,
         validation=session.validation.facts if session.validation else None,
         test=session.test_prompts.facts if session.test_prompts else None,
     )
     expected = forecast(run, facts, config.shape if config else None)
+    if resume is not None and expected.steps is not None:
+        refuse_finished(run, resume, expected.steps.steps)
     for note in run.notes:
         say(f"note: {note}")
     if session.train is not None:
@@ -143,9 +161,10 @@ def device_of(run: Run) -> Device:
     return "cuda" if torch.cuda.is_available() and not run.launch.use_cpu else "cpu"
 
 
-def build_trainer(session: Session, say: Say) -> MethodTrainer:
+def build_trainer(session: Session) -> MethodTrainer:
     """Loads the model, puts the method on it, and hands both to the trainer."""
     run = session.run
+    arguments = arguments_of(run)
     set_seed(run.launch.seed)  # a fresh prefix or adapter is the same in every process
     assert run.model.path is not None and run.method.name is not None
     model = load_model(run.model.path, **loading(run))
@@ -154,7 +173,7 @@ def build_trainer(session: Session, say: Say) -> MethodTrainer:
     trainer = MethodTrainer(
         method=tuning,
         model=model,
-        args=arguments_of(run),
+        args=arguments,
         replaces=checkpoints(session.output) if run.launch.train and not session.resume else (),
         train_dataset=session.train.dataset if session.train else None,
         eval_dataset=session.validation.dataset if session.validation else None,
@@ -178,6 +197,13 @@ def loading(run: Run) -> dict[str, Any]:
         chosen["attn_implementation"] = run.model.attention
     bits, config = run.precision.quantize, load_config(run.model.path or "")
     packed = getattr(config, "quantization_bit", 0)
+    if (bits or packed) and run.method.name == "full" and run.launch.train:
+        raise refuse(
+            what=f"every weight is to train, and they are held in {bits or packed} bits",
+            where=str(run.origin("precision.quantize" if bits else "model.path")),
+            why="packed weights are whole numbers, which have no gradient",
+            fix="train a prefix (--pre_seq_len) or LoRA on them, or start from full weights",
+        )
     if bits is None or packed == bits:
         return chosen
     if packed:
@@ -206,14 +232,19 @@ def arguments_of(run: Run) -> Seq2SeqTrainingArguments:
     if device_of(run) == "cpu":
         own["use_cpu"] = True
     try:
-        return Seq2SeqTrainingArguments(**{"report_to": "none", **written, **own})
+        arguments = Seq2SeqTrainingArguments(**{"report_to": "none", **written, **own})
     except (ValueError, TypeError) as refusal:
+        named = [name for name in written if re.search(rf"\b{name}\b", str(refusal))]
+        where = [run.origin(path) for path in map(KEYS.__getitem__, named) if run.written(path)]
         raise refuse(
             what="transformers refuses these training arguments",
-            where=run.record.output or "the run",
-            why=str(refusal),
-            fix="change the argument that is named there",
+            where=sentence_list(dict.fromkeys(where)) or run.record.output or "the run",
+            why=" ".join(str(refusal).split()),
+            fix=f"change {sentence_list(named)}" if named else "change the argument named there",
         ) from None
+    # One process is one device: with more in sight the trainer would split every batch over all.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 def _run(session: Session, trainer: MethodTrainer, report: Report, say: Say) -> None:

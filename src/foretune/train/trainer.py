@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
-from transformers.trainer_utils import rotate_checkpoints
+from transformers.trainer_utils import EvalLoopOutput, rotate_checkpoints
 
 from ..tune import Method
 from .interrupt import StopAtNextStep
@@ -52,6 +52,8 @@ class MethodTrainer(Seq2SeqTrainer):
         text.
         """
         self._writes_aside = False
+        self._eval_loss = torch.zeros(2, dtype=torch.float64)
+        """Of the evaluation that is going on: the sum of losses, and the tokens they are of."""
         self.interrupt = StopAtNextStep()
         self.add_callback(self.interrupt)
 
@@ -84,6 +86,44 @@ class MethodTrainer(Seq2SeqTrainer):
         self.log(more)
         return metrics | more
 
+    def evaluation_loop(
+        self,
+        dataloader: Any,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """As always, but the loss is the mean over trained tokens: transformers' mean over the
+        means of batches depends on how rows fall into batches, and exp of it is no perplexity.
+        """
+        self._eval_loss = torch.zeros(2, dtype=torch.float64)
+        output = super().evaluation_loop(
+            dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
+        )
+        total, num_tokens = self._eval_loss.tolist()
+        if output.metrics is not None and num_tokens:
+            output.metrics[f"{metric_key_prefix}_loss"] = total / num_tokens
+        return output
+
+    def prediction_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+        **gen_kwargs: Any,
+    ) -> tuple[Any, Any, Any]:
+        """The loss of a batch, over all processes; what it comes to is added up."""
+        num_items = self._get_num_items_in_batch([inputs], self.args.device)
+        found = super().prediction_step(
+            model, inputs, prediction_loss_only, ignore_keys, **gen_kwargs
+        )
+        if found[0] is not None and num_items is not None:
+            loss = self.accelerator.gather(found[0].double()).mean()
+            self._eval_loss += torch.stack((loss, torch.ones_like(loss))).cpu() * float(num_items)
+        return found
+
     def _save(
         self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None
     ) -> None:
@@ -103,6 +143,11 @@ class MethodTrainer(Seq2SeqTrainer):
         """Only what the method saved is read; the frozen base is there already."""
         self.method.load(model or self.model, Path(resume_from_checkpoint))
 
+    def _load_best_model(self) -> None:
+        """As in a checkpoint that is gone on from."""
+        assert self.state.best_model_checkpoint is not None, "the trainer asks for it only then"
+        self._load_from_checkpoint(self.state.best_model_checkpoint)
+
     def _get_output_dir(self, trial: Any) -> str:
         """The output folder; while a checkpoint is being written, the folder aside."""
         output = super()._get_output_dir(trial)
@@ -118,16 +163,17 @@ class MethodTrainer(Seq2SeqTrainer):
             super()._save_checkpoint(model, trial)
         finally:
             self._writes_aside = False
+        name = checkpoint_name(self.state.global_step)
+        if self.state.best_model_checkpoint == str(output / UNFINISHED / name):
+            self.state.best_model_checkpoint = str(output / name)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            self._put_in_place(output, checkpoint_name(self.state.global_step))
+            self._put_in_place(output, name)
         self.accelerator.wait_for_everyone()
 
     def _put_in_place(self, output: Path, name: str) -> None:
         aside, place = output / UNFINISHED / name, output / name
-        if self.state.best_model_checkpoint == str(aside):
-            self.state.best_model_checkpoint = str(place)
-            self.state.save_to_json(str(aside / TRAINER_STATE))
+        self.state.save_to_json(str(aside / TRAINER_STATE))  # the best one's place is known now
         for old in (place, *self.replaces):
             shutil.rmtree(old, ignore_errors=True)
         self.replaces = []
