@@ -41,8 +41,10 @@ TrainingArguments, every parameter by its path (--batch.micro 4), and --set path
 
 @dataclass(slots=True)
 class Words:
-    """The words after the verb, sorted."""
+    """The words of a command line, sorted."""
 
+    line: tuple[str, ...] = ()
+    """All of them, with the verb, as they were written."""
     files: list[str] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
     set: list[str] = field(default_factory=list)
@@ -67,7 +69,7 @@ def sort_words(verb: str, words: Sequence[str]) -> Words:
     """Files first, then flags; ``--set`` takes every word with a '=' that follows; the verb's own
     options apart.
     """
-    sorted_words, rest = Words(), list(words)
+    sorted_words, rest = Words((verb, *words)), list(words)
     options = OPTIONS[verb]
     while rest and (rest[0] == "-" or not rest[0].startswith("-")):
         sorted_words.files.append(rest.pop(0))
@@ -158,32 +160,32 @@ def plan(words: Words) -> int:
 
 
 def train(words: Words) -> int:
-    from .train.launch import relaunch, set_environment
-
     run = read_run(words)
     if not (run.launch.train or run.launch.evaluate or run.launch.predict):
         run = run.set({"launch.train": True})
-    set_environment(run)
-    status = relaunch(run, sys.argv[1:])
-    if status is not None:
-        return status
-    from .train.session import execute
-
-    return 130 if execute(run).ended != "finished" else 0
+    return run_whole(run, words)
 
 
 def evaluate(words: Words) -> int:
-    from .train.launch import set_environment
-    from .train.session import execute
-
     run = read_run(words)
     asked: dict[str, object] = {"launch.train": False, "generate.enabled": True}
     if not (run.launch.evaluate or run.launch.predict):
         asked["launch.predict" if run.data.test else "launch.evaluate"] = True
-    run = run.set(asked)
+    return run_whole(run.set(asked), words)
+
+
+def run_whole(run: Run, words: Words) -> int:
+    """Runs it here, or in as many processes as its launcher would start."""
+    from .train.foresee import foresee
+    from .train.launch import needs_processes, relaunch, set_environment
+
     set_environment(run)
-    execute(run)
-    return 0
+    if needs_processes(run):
+        foresee(run)  # what is wrong with the files is told once, and not by every process
+        return relaunch(run, words.line)
+    from .train.session import execute
+
+    return 0 if execute(run).ended == "finished" else 130
 
 
 def convert(words: Words) -> int:

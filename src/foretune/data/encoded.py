@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from ..errors import refuse
 from ..params.data import Data
 from .rows import History, Row
 
@@ -63,7 +64,18 @@ class Family(Protocol):
 
 
 def family_of(tokenizer: Any) -> Family:
-    """The module of this folder that is named like the tokenizer's family."""
+    """The module of this folder that is named like the tokenizer's family.
+
+    Raises:
+        UserError: where there is none.
+    """
+    if not hasattr(tokenizer, "family"):
+        raise refuse(
+            what=f"rows cannot be encoded with a {type(tokenizer).__name__}",
+            where=tokenizer.name_or_path or "the model's tokenizer",
+            why="how a prompt and its answer become one text is known for the ChatGLM families",
+            fix="use the tokenizer of ChatGLM-6B, ChatGLM2-6B or ChatGLM3-6B",
+        )
     return cast(Family, importlib.import_module(f"{__package__}.{tokenizer.family}"))
 
 

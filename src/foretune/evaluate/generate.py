@@ -52,7 +52,8 @@ def predict(
     so the same prompts, batch and number of processes give the same answers, and the random numbers
     of a training that goes on afterwards are as if nothing had been generated.
     """
-    with torch.random.fork_rng(), torch.inference_mode():
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), torch.inference_mode():
         torch.manual_seed(seed)
         return _predict(model, prompts, collate, generate, batch, description)
 

@@ -20,17 +20,18 @@ from .checkpoint import problems_of, read_tensors, weight_files
 from .hf import PublishedConfig, native_families, native_model, published_config
 
 
-def load_config(name: str | PathLike[str]) -> PreTrainedConfig:
-    """The config of a folder or of a hub repository ("owner/name").
+def load_config(name: str | PathLike[str], **hub: Any) -> PreTrainedConfig:
+    """The config of a folder or of a hub repository ("owner/name"), of which ``hub`` says more
+    (revision, cache_dir, token).
 
     Raises UserError where there is none, and with every value that cannot be.
     """
-    where, found = _read_config(name)
+    where, found = _read_config(name, hub)
     declared, _ = read_architecture(found, where=where)
     if declared is not None and type(declared) in native_families():
         return published_config(type(declared)).from_dict(found, name_or_path=str(name))
     try:
-        return AutoConfig.from_pretrained(name, trust_remote_code=False)
+        return AutoConfig.from_pretrained(name, trust_remote_code=False, **hub)
     except (ValueError, OSError, KeyError) as error:
         raise refuse(
             what=f"model_type {found.get('model_type')!r} is not known",
@@ -105,7 +106,7 @@ def _empty(model_class: type[PreTrainedModel], config: PreTrainedConfig) -> PreT
         return model_class(copy.deepcopy(config))
 
 
-def _read_config(name: str | PathLike[str]) -> tuple[str, dict[str, Any]]:
+def _read_config(name: str | PathLike[str], hub: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Where the config.json is, and what is in it."""
     file = Path(name) / "config.json"
     if file.is_file():
@@ -128,7 +129,7 @@ def _read_config(name: str | PathLike[str]) -> tuple[str, dict[str, Any]]:
             fix="give the folder that holds config.json and the weights",
         )
     try:
-        return f"{name} (hub)", PreTrainedConfig.get_config_dict(str(name))[0]
+        return f"{name} (hub)", PreTrainedConfig.get_config_dict(str(name), **hub)[0]
     except OSError as error:
         raise _unreachable(name, error) from error
 

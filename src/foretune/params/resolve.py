@@ -77,6 +77,10 @@ def _dtype(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:
     """What the frozen weights are held in. The trained ones are float32 whatever this says."""
     if run.precision.dtype != "auto":
         return
+    half = {"fp16": "float16", "bf16": "bfloat16"}.get(run.precision.full_eval)
+    if half is not None and not run.launch.train:
+        yield _taken("precision.dtype", half, "precision.full_eval, and nothing trains")
+        return
     if device == "cpu":
         yield _taken("precision.dtype", "float32", "a CPU multiplies half precision far slower")
     elif run.method.name == "full":
@@ -110,7 +114,7 @@ def missing(run: Run) -> Iterator[Problem]:
         "data.prompt_column": ("--prompt_column", True),
         "data.response_column": ("--response_column", True),
         "data.train": ("--train_file", run.launch.train),
-        "data.validation": ("--validation_file", run.launch.evaluate),
+        "data.validation": ("--validation_file", run.launch.evaluate or _evaluates_on_the_way(run)),
         "data.test": ("--test_file", run.launch.predict),
     }
     if not (run.launch.train or run.launch.evaluate or run.launch.predict):
@@ -126,8 +130,14 @@ def missing(run: Run) -> Iterator[Problem]:
             )
 
 
+def _evaluates_on_the_way(run: Run) -> bool:
+    return run.launch.train and run.record.eval_strategy != "no"
+
+
 def _asked_by(run: Run, path: str) -> str:
     asks = {"data.train": "train", "data.validation": "evaluate", "data.test": "predict"}
     verbs = [asks[path]] if path in asks else ["train", "evaluate", "predict"]
     origins = [run.origin(f"launch.{verb}") for verb in verbs if getattr(run.launch, verb)]
+    if path == "data.validation" and _evaluates_on_the_way(run):
+        origins.append(run.origin("record.eval_strategy"))
     return ", ".join(str(origin) for origin in origins)

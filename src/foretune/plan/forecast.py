@@ -185,8 +185,8 @@ def _about_steps(forecast: Forecast, made: Steps) -> Iterator[str]:
     version = made.transformers
     yield (
         f"{counted(made.batches_per_epoch, 'batch', 'batches')} and "
-        f"{counted(made.steps_per_epoch, 'step')} an epoch; {counted(made.steps, 'step')} are "
-        f"{made.passes:.2f} passes over the data (exact for transformers {version})"
+        f"{counted(made.steps_per_epoch, 'step')} an epoch, {made.passes:.2f} passes over the data "
+        f"in all (exact for transformers {version})"
     )
     left = made.batches_per_epoch % made.accumulation
     if left and made.batches_per_epoch > made.accumulation:

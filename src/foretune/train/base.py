@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from transformers.utils.hub import cached_file
+
 from ..errors import UserError, refuse
+from ..models.loading import load_config
 from ..params.run import Run
-from ..params.setting import Note, Origin, Setting
+from ..params.setting import Note, Origin, Setting, derived
 from ..text import nearest
 from ..tune.prefix import PUBLISHED, SAFE
 
@@ -38,6 +42,35 @@ def at_base(run: Run) -> Run:
     if holds_only_a_prefix(folder):
         return _prefix(run, folder)
     return run
+
+
+def from_hub(run: Run) -> dict[str, Any]:
+    """How transformers is to fetch the run's model, where it is one of the hub."""
+    model = run.model
+    if Path(model.path or "").is_dir():
+        return {}
+    asked: dict[str, Any] = {"revision": model.revision}
+    if model.cache is not None:
+        asked["cache_dir"] = model.cache
+    if model.token:
+        asked["token"] = True
+    return asked
+
+
+def with_hub_config(run: Run) -> Run:
+    """The run of a hub model with the config.json that the hub's cache holds, fetched if need be.
+
+    Raises:
+        UserError: where the hub cannot be reached and its cache does not have it.
+    """
+    assert run.model.path is not None
+    try:
+        load_config(run.model.path, **from_hub(run))
+    except UserError as error:
+        where = str(run.origin("model.path"))
+        raise UserError(replace(problem, where=where) for problem in error.problems) from None
+    file = cached_file(run.model.path, "config.json", **from_hub(run))
+    return run.add([Setting("model.config", file, derived("the hub's cache"))])
 
 
 def is_meant_as_a_folder(name: str) -> bool:
@@ -86,12 +119,12 @@ def _prefix(run: Run, folder: Path) -> Run:
 def _adapter(run: Run, folder: Path) -> Run:
     file = folder / ADAPTER
     adapter = _json(file)
-    key = "base_model_name_or_path"
+    key, targets = "base_model_name_or_path", adapter.get("target_modules") or []
     values = {
         "method.name": "lora",
         "method.lora.rank": adapter.get("r"),
         "method.lora.alpha": float(adapter.get("lora_alpha", 0)) or None,
-        "method.lora.targets": sorted(adapter.get("target_modules") or []) or None,
+        "method.lora.targets": ([targets] if isinstance(targets, str) else sorted(targets)) or None,
     }
     return _on(run, folder, file, key, adapter.get(key), values)
 

@@ -39,13 +39,18 @@ def refuse_other_processes(run: Run, running: int) -> None:
         )
 
 
-def relaunch(run: Run, arguments: Sequence[str]) -> int | None:
-    """Starts the run once per process, as its launcher would; None where one process is enough or
-    they run already.
+def needs_processes(run: Run) -> bool:
+    """Whether the run asks for several processes, and they do not run already."""
+    several = (run.launch.processes or 1) > 1 or run.launch.nodes > 1
+    return several and not started_by_launcher()
+
+
+def relaunch(run: Run, line: Sequence[str]) -> int:
+    """Starts the command ``line`` once per process, as the run's launcher would; its exit status.
+
+    Raises:
+        UserError: for a run on several machines.
     """
-    processes = run.launch.processes or 1
-    if started_by_launcher() or (processes == 1 and run.launch.nodes == 1):
-        return None
     if run.launch.nodes > 1:
         raise refuse(
             what=f"the script asks for {run.launch.nodes} nodes",
@@ -54,5 +59,5 @@ def relaunch(run: Run, arguments: Sequence[str]) -> int | None:
             fix="on every node: torchrun --nnodes=... --node-rank=... -m foretune train ...",
         )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += [f"--nproc-per-node={processes}", "-m", "foretune", *arguments]
+    command += [f"--nproc-per-node={run.launch.processes or 1}", "-m", "foretune", *line]
     return subprocess.run(command, check=False).returncode

@@ -37,7 +37,7 @@ from ..plan.version import installed
 from ..text import sentence_list
 from ..tokenizers import load_tokenizer
 from ..tune import Method, method
-from .base import at_base
+from .base import at_base, from_hub, with_hub_config
 from .foresee import evaluates
 from .heard import HeardBlock
 from .launch import refuse_other_processes
@@ -115,7 +115,9 @@ def open_session(run: Run, say: Say) -> Session:
     config = model_file(run)
     run = resolve(run, config.shape if config else None, device=device_of(run))
     if config is None:
-        load_config(run.model.path or "")  # a hub that cannot be reached is told of at once
+        run = with_hub_config(run)  # a hub that cannot be reached is told of at once
+        config = model_file(run)
+        run = resolve(run, config.shape if config else None, device=device_of(run))
     refuse_unwritable(run)
     resume = resume_point(run)
     tokenizer = load_tokenizer(run.model.tokenizer or "")
@@ -192,10 +194,12 @@ def loading(run: Run) -> dict[str, Any]:
     Raises:
         UserError: where the weights are packed already, with other bits than the run asks for.
     """
-    chosen: dict[str, Any] = {"dtype": getattr(torch, run.precision.dtype)}
+    chosen: dict[str, Any] = {"dtype": getattr(torch, run.precision.dtype), **from_hub(run)}
     if run.model.attention is not None:
         chosen["attn_implementation"] = run.model.attention
-    bits, config = run.precision.quantize, load_config(run.model.path or "")
+    named = Path(run.model.config or run.model.path or "")
+    config = load_config(named.parent if named.is_file() else named, **from_hub(run))
+    chosen["config"], bits = config, run.precision.quantize
     packed = getattr(config, "quantization_bit", 0)
     if (bits or packed) and run.method.name == "full" and run.launch.train:
         raise refuse(
@@ -233,7 +237,7 @@ def arguments_of(run: Run) -> Seq2SeqTrainingArguments:
         own["use_cpu"] = True
     try:
         arguments = Seq2SeqTrainingArguments(**{"report_to": "none", **written, **own})
-    except (ValueError, TypeError) as refusal:
+    except (ValueError, TypeError, ImportError) as refusal:
         named = [name for name in written if re.search(rf"\b{name}\b", str(refusal))]
         where = [run.origin(path) for path in map(KEYS.__getitem__, named) if run.written(path)]
         raise refuse(

@@ -11,7 +11,7 @@ import math
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -120,8 +120,8 @@ class MethodTrainer(Seq2SeqTrainer):
             model, inputs, prediction_loss_only, ignore_keys, **gen_kwargs
         )
         if found[0] is not None and num_items is not None:
-            loss = self.accelerator.gather(found[0].double()).mean()
-            self._eval_loss += torch.stack((loss, torch.ones_like(loss))).cpu() * float(num_items)
+            loss = cast(torch.Tensor, self.accelerator.gather(found[0])).mean().item()
+            self._eval_loss += torch.tensor((loss, 1.0), dtype=torch.float64) * float(num_items)
         return found
 
     def _save(

@@ -14,8 +14,10 @@ def attach(model: PreTrainedModel, run: Run) -> PreTrainedModel:
     """Everything trains. The weights are float32, as in the authors' scripts: half precision loses
     small updates.
     """
-    model = model.float()
-    model.requires_grad_(True)
+    if run.launch.train:
+        model = model.float()
+    for parameter in model.parameters():
+        parameter.requires_grad_(parameter.is_floating_point())  # a packed base is only evaluated
     if run.method.checkpoint is not None:
         load(model, Path(run.method.checkpoint))
     return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from peft.utils import load_peft_weights, set_peft_model_state_dict
 from torch import nn
 from transformers import PreTrainedModel
 
-from ..errors import refuse
+from ..errors import Problem, UserError, refuse
 from ..params.run import Run
 from ..text import nearest, sentence_list
 
@@ -31,6 +32,9 @@ def attach(model: PreTrainedModel, run: Run) -> PeftModel:
         ),
     )
     assert isinstance(adapted, PeftModel)
+    base = model.name_or_path or ""
+    if Path(base).is_dir():  # as it stands, it would count from the folder of whoever reads it
+        adapted.peft_config["default"].base_model_name_or_path = str(Path(base).resolve())
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
@@ -53,6 +57,7 @@ def load(model: PeftModel, folder: Path) -> None:
             why="adapter_config.json is not in it",
             fix="name a checkpoint folder that a LoRA run has written",
         )
+    _refuse_other_kinds(model, folder / "adapter_config.json")
     weights = load_peft_weights(str(folder), device="cpu")
     _refuse_other_shapes(model, weights, folder)
     set_peft_model_state_dict(model, weights)
@@ -74,6 +79,39 @@ def _refuse_unknown_targets(model: nn.Module, targets: list[str], *, where: str)
                 why=f"LoRA would train nothing there; there are {sentence_list(sorted(linears))}",
                 fix=f"write {like!r}" if like else "name one of these linears",
             )
+
+
+PLAIN = {
+    "peft_type": ("LORA",),
+    "bias": ("none",),
+    "use_rslora": (False,),
+    "use_dora": (False,),
+    "modules_to_save": (None, []),
+    "rank_pattern": (None, {}),
+    "alpha_pattern": (None, {}),
+}
+"""What adapter_config.json says of an adapter that is plain LoRA. The other kinds of PEFT have the
+same tensors and compute something else with them.
+"""
+
+
+def _refuse_other_kinds(model: PeftModel, file: Path) -> None:
+    adapter = json.loads(file.read_text("utf-8"))
+    wanted = {**PLAIN, "lora_alpha": (model.peft_config["default"].to_dict()["lora_alpha"],)}
+    problems = [
+        Problem(
+            what=f"{key} of the adapter is {adapter[key]!r}",
+            where=str(file),
+            why=f"it would be read as {values[0]!r}, and compute something else than was trained",
+            fix="give the run the adapter's own alpha (method.lora.alpha)"
+            if key == "lora_alpha"
+            else "merge the adapter into its base with PEFT, and give the merged model",
+        )
+        for key, values in wanted.items()
+        if key in adapter and adapter[key] not in values
+    ]
+    if problems:
+        raise UserError(problems)
 
 
 def _refuse_other_shapes(model: PeftModel, weights: dict[str, torch.Tensor], folder: Path) -> None:
