@@ -5,6 +5,8 @@ tests that need it skip.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, one per core
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small products are many times slower in threads
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +33,15 @@ def shared(repository: Path) -> Path:
         pytest.skip(f"no reference material at {folder}")
     return folder
 
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a small random "chatglm" or "chatglm2", made once and not to be changed."""
+
+    @cache
+    def made(family: str) -> Path:
+        from small_models import small_model
+
+        return small_model(tmp_path_factory.mktemp(family) / "base", family, spread=8)
+
+    return made

@@ -36,12 +36,13 @@ REMOTE = "modeling_chatglm.ChatGLMForConditionalGeneration"
 
 def small_model(
     folder: Path, family: str, *, vocabulary: Path | None = None, fixture: Path | None = None,
-    **changes: Any,
+    spread: float = 1.0, **changes: Any,
 ) -> Path:  # fmt: skip
     """A folder with a small random model of "chatglm" (v1) or "chatglm2".
 
     The Python files in it raise when they are run: nothing may run them. ``vocabulary`` is a file,
-    ``fixture`` a JSON file that holds the published content of tokenizer_config.json.
+    ``fixture`` a JSON file that holds the published content of tokenizer_config.json. ``spread``
+    multiplies every matrix: at 8 each layer matters enough for a few steps of training to show.
     """
     folder.mkdir(parents=True, exist_ok=True)
     own_vocabulary, own_fixture = VOCABULARIES[family]
@@ -66,6 +67,9 @@ def small_model(
     assert architecture is not None
     torch.manual_seed(0)
     model = native_model(architecture)(published_config(architecture).from_dict(config))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(spread if parameter.dim() > 1 else 1)
     model.half().save_pretrained(folder)
     (folder / "config.json").write_text(json.dumps(config))
     return folder

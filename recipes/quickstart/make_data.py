@@ -219,7 +219,7 @@ def question(rng: random.Random) -> str:
     return f"问：{asked}\n答：{answer}"
 
 
-SHARES = {magazine: 4, advert: 4, note: 2, scene: 2, diary: 2, tag: 2, stock: 3, question: 6}
+SHARES = {magazine: 3, advert: 5, note: 2, scene: 1, diary: 1, tag: 8, stock: 3, question: 6}
 
 
 def documents(rng: random.Random, count: int) -> Iterator[str]:

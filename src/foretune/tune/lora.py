@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from peft.utils import load_peft_weights, set_peft_model_state_dict
+from peft.utils import set_peft_model_state_dict
 from torch import nn
 from transformers import PreTrainedModel
 
 from ..errors import Problem, UserError, refuse
+from ..formats.json_text import read_json
 from ..params.run import Run
 from ..text import nearest, sentence_list
+from .stored import stored
+
+WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 
 
 def attach(model: PreTrainedModel, run: Run) -> PeftModel:
@@ -58,7 +61,7 @@ def load(model: PeftModel, folder: Path) -> None:
             fix="name a checkpoint folder that a LoRA run has written",
         )
     _refuse_other_kinds(model, folder / "adapter_config.json")
-    weights = load_peft_weights(str(folder), device="cpu")
+    weights = stored(folder, WEIGHTS, what="LoRA adapter", kind="LoRA")
     _refuse_other_shapes(model, weights, folder)
     set_peft_model_state_dict(model, weights)
 
@@ -96,7 +99,7 @@ same tensors and compute something else with them.
 
 
 def _refuse_other_kinds(model: PeftModel, file: Path) -> None:
-    adapter = json.loads(file.read_text("utf-8"))
+    adapter = read_json(file.read_text("utf-8"), str(file))
     wanted = {**PLAIN, "lora_alpha": (model.peft_config["default"].to_dict()["lora_alpha"],)}
     problems = [
         Problem(

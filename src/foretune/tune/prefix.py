@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
 from ..errors import Problem, UserError, refuse
-from ..models.checkpoint import COPY_AGAIN, UNREADABLE, read_tensors
 from ..params.run import Run
 from ..text import sentence_list
+from .stored import stored
 
 PUBLISHED = "pytorch_model.bin"
 SAFE = "prefix_encoder.safetensors"
@@ -98,23 +98,7 @@ def load(model: PreTrainedModel, folder: Path) -> None:
 
 def read(folder: Path) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint. Raises UserError where there is no prefix in the folder."""
-    file = next((folder / name for name in (SAFE, PUBLISHED) if (folder / name).is_file()), None)
-    if file is None:
-        raise refuse(
-            what=f"{folder} holds no prefix",
-            where=str(folder),
-            why=f"neither {SAFE} nor {PUBLISHED} is in it",
-            fix="name the checkpoint-N folder that a P-Tuning run has written",
-        )
-    try:
-        tensors = dict(read_tensors(file))
-    except UNREADABLE as failure:
-        raise refuse(
-            what=f"{file.name} is damaged or no weight file",
-            where=str(file),
-            why=str(failure).strip().partition("\n")[0],
-            fix=COPY_AGAIN,
-        ) from None
+    tensors = stored(folder, (SAFE, PUBLISHED), what="prefix", kind="P-Tuning")
     if not any(name.startswith(KEYS) for name in tensors):
         raise refuse(
             what=f"{folder} holds no prefix",
