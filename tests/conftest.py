@@ -42,6 +42,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def made(family: str) -> Path:
         from small_models import small_model
 
-        return small_model(tmp_path_factory.mktemp(family) / "base", family, spread=8)
+        return small_model(tmp_path_factory.mktemp(family) / "base", family, spread=24)
 
     return made

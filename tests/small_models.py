@@ -42,7 +42,7 @@ def small_model(
 
     The Python files in it raise when they are run: nothing may run them. ``vocabulary`` is a file,
     ``fixture`` a JSON file that holds the published content of tokenizer_config.json. ``spread``
-    multiplies every matrix: at 8 each layer matters enough for a few steps of training to show.
+    multiplies every matrix, so that the layers matter beside what they are added to.
     """
     folder.mkdir(parents=True, exist_ok=True)
     own_vocabulary, own_fixture = VOCABULARIES[family]

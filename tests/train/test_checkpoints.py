@@ -181,7 +181,7 @@ def test_going_on_gives_bit_for_bit_what_never_stopping_gives(tmp_path: Path, ba
         assert all(torch.equal(ours[name], tensor) for name, tensor in theirs.items())
 
 
-def test_true_goes_on_from_the_last_checkpoint(tmp_path: Path, base):
+def test_true_goes_on_from_the_last_checkpoint_at_the_intervals_of_now(tmp_path: Path, base):
     trained(tmp_path, base("chatglm"), save_steps=1, max_steps=2)
     report = trained(tmp_path, base("chatglm"), max_steps=4, resume_from_checkpoint="true")
     assert [row["step"] for row in report.history if "loss" in row] == [1, 2, 3, 4]

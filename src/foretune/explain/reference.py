@@ -86,13 +86,17 @@ def _parameter(path: str, language: str) -> Iterator[str]:
     known = {
         takes: f"`{expected(field)}`",
         default: f"`{field.default!r}`" if field.default is not None else "",
-        unset: facts.when_unset,
+        unset: _as_code(facts.when_unset),
         unit: facts.unit,
         also: ", ".join(f"`{other}`" for other in spellings().get(path, ()) if other != name),
         source: facts.source,
     }
     colon = "：" if language == "zh" else ": "
     yield " · ".join(f"{label}{colon}{value}" for label, value in known.items() if value)
+
+
+def _as_code(text: str | None) -> str | None:
+    return f"`{text}`" if text in parameters() else text
 
 
 def _names(language: str) -> Iterator[tuple[str, str]]:
@@ -104,7 +108,7 @@ def _names(language: str) -> Iterator[tuple[str, str]]:
 
 def _removed(language: str) -> Iterator[tuple[str, str]]:
     for name, removed in sorted(REMOVED.items()):
-        example = True if removed.kind == "boolean" else "0.5"
+        example = True if removed.kind == "boolean" else "0.5"  # which parameter, for any value
         read_as = ", ".join(f"`{path}`" for path in removed.read(example))
         meaning = read_as or TEXTS[language]["no effect"]
         yield name, meaning if language == "zh" else f"{meaning}; {removed.why}"

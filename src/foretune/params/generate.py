@@ -28,10 +28,11 @@ class Generate(Section):
         unit="tokens",
         when_unset="data.max_source_length + data.max_target_length + 1",
     )
-    """Where writing stops at the latest, counted from the start of the prompt and with its padding:
-    a long prompt leaves less room for the answer.
+    """Where writing stops at the latest, counted from the start of the prompt: a long prompt leaves
+    less room for the answer. Under the official data protocol the padding of the prompt counts too.
 
-    最迟在何处停止生成，从提示词开头算起，连同填充；提示词越长，留给回答的空间越小。
+    最迟在何处停止生成，从提示词开头算起：提示词越长，留给回答的空间越小。按官方数据协议处理时，提示
+    词的填充也计算在内。
     """
 
     num_beams: int | None = param(None, at_least=1, when_unset="no beam search")

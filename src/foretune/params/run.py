@@ -8,6 +8,7 @@ for each.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
@@ -74,6 +75,15 @@ class Run(Section):
     def written(self, path: str) -> bool:
         """Whether a person wrote this value somewhere."""
         return self.origin(path).written
+
+    def at_origins(self, error: UserError) -> UserError:
+        """The same problems; those that stand at a parameter's path stand where it was written."""
+        return UserError(
+            replace(problem, where=str(self.origin(problem.where)))
+            if problem.where in parameters()
+            else problem
+            for problem in error.problems
+        )
 
     def set(self, values: Mapping[str, object], origin: Origin | None = None) -> Run:
         """A run with these values on top. Raises UserError naming every value that does not fit."""

@@ -9,6 +9,7 @@ from typing import Any
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ..errors import Problem, UserError, refuse
+from ..params.arch import family_of
 from .published import (
     PUBLISHED_NAME,
     ChatGLMTokenizer,
@@ -20,6 +21,8 @@ from .published import (
 # Embeddings are padded to a multiple of 128 times the tensor-parallel size, at most 8 when these
 # models were trained. More rows than that without a token means another model's vocabulary.
 MOST_UNUSED_ROWS = 1024
+
+FAMILIES = ChatGLMTokenizer.families
 
 SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "mask_token_id", "gmask_token_id")
 
@@ -53,12 +56,32 @@ def load_tokenizer(
         ) from error
     config = read_settings(config_file)
     if is_chatglm(find, config):
+        refuse_other_vocabulary(name, find, config)
         tokenizer = ChatGLMTokenizer.from_pretrained(name, family=family, revision=revision)
     else:
         tokenizer = load_other(name, revision)
     if config_file and (problems := misfits(tokenizer, config, config_file)):
         raise UserError(problems)
     return tokenizer
+
+
+def refuse_other_vocabulary(name: str, find: FindFile, config: dict[str, Any]) -> None:
+    """Raises UserError where config.json is of one generation and the vocabulary of another."""
+    declared = family_of(config)
+    if declared is None:
+        return
+    module = declared.__module__.rpartition(".")[2]
+    files = {family: one.vocab_files_names["vocab_file"] for family, one in FAMILIES.items()}
+    wanted = files.get(module)
+    if wanted is None or find(wanted) is not None:
+        return
+    if other := next((file for file in files.values() if find(file) is not None), None):
+        raise refuse(
+            what=f"{other} is here, and not {wanted}",
+            where=name,
+            why=f"config.json is that of a {declared.__name__}, whose vocabulary is in {wanted}",
+            fix="take config.json and vocabulary from one published model",
+        )
 
 
 def is_chatglm(find: FindFile, config: dict[str, Any]) -> bool:

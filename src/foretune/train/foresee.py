@@ -9,6 +9,7 @@ import os
 from dataclasses import replace
 
 from ..data.read import Split, count_rows
+from ..errors import UserError
 from ..facts import DataFacts, Facts
 from ..formats.model_config import model_file
 from ..params.resolve import resolve
@@ -64,5 +65,9 @@ def _measured(run: Run, version: str) -> Facts:
     from ..data.measure import measure
     from ..tokenizers import load_tokenizer
 
-    facts = measure(run, load_tokenizer(run.model.tokenizer or ""))
+    tokenizer = load_tokenizer(run.model.tokenizer or "")
+    try:
+        facts = measure(run, tokenizer)
+    except UserError as error:
+        raise run.at_origins(error) from None
     return replace(facts, transformers=version, devices=devices(run))

@@ -21,7 +21,7 @@ from ..data.encoded import UNTRAINED
 from ..data.prepare import Prepared, prepare
 from ..data.read import Split
 from ..data.show import first_example_text
-from ..errors import refuse
+from ..errors import UserError, refuse
 from ..evaluate.generate import predict, text_of, write_predictions
 from ..evaluate.metrics import score
 from ..facts import Facts
@@ -126,7 +126,10 @@ def open_session(run: Run, say: Say) -> Session:
     def rows(wanted: bool, file: str | None, split: Split, forced: bool) -> Prepared | None:
         if not wanted:
             return None
-        return prepare(file, data, tokenizer, split=split, teacher_forced=forced)
+        try:
+            return prepare(file, data, tokenizer, split=split, teacher_forced=forced)
+        except UserError as error:
+            raise run.at_origins(error) from None
 
     session = Session(
         run=run,
@@ -146,6 +149,7 @@ def open_session(run: Run, say: Say) -> Session:
         test=session.test_prompts.facts if session.test_prompts else None,
     )
     expected = forecast(run, facts, config.shape if config else None)
+    refuse_no_room(session)
     if resume is not None and expected.steps is not None:
         refuse_finished(run, resume, expected.steps.steps)
     for note in run.notes:
@@ -156,6 +160,23 @@ def open_session(run: Run, say: Say) -> Session:
     for remark in remarks(expected):
         say(f"  {remark}")
     return replace(session, forecast=expected)
+
+
+def refuse_no_room(session: Session) -> None:
+    """Raises UserError where a prompt is as long as prompt and answer may be together."""
+    limit = session.run.generate.max_length or 0
+    for prompts in (session.validation_prompts, session.test_prompts):
+        if prompts is None:
+            continue
+        padded = prompts.dataset.padded_to
+        longest = int(prompts.dataset.input_ids.lengths.max() if padded is None else padded.max())
+        if longest >= limit:
+            raise refuse(
+                what=f"a prompt of {longest} tokens leaves no room for an answer within {limit}",
+                where=str(session.run.origin("generate.max_length")),
+                why="generate.max_length counts prompt and answer together",
+                fix="leave it out (then both length limits of the data fit), or make it larger",
+            )
 
 
 def device_of(run: Run) -> Device:
@@ -238,7 +259,7 @@ def arguments_of(run: Run) -> Seq2SeqTrainingArguments:
     try:
         arguments = Seq2SeqTrainingArguments(**{"report_to": "none", **written, **own})
     except (ValueError, TypeError, ImportError) as refusal:
-        named = [name for name in written if re.search(rf"\b{name}\b", str(refusal))]
+        named = [name for name, value in written.items() if names(str(refusal), name, value)]
         where = [run.origin(path) for path in map(KEYS.__getitem__, named) if run.written(path)]
         raise refuse(
             what="transformers refuses these training arguments",
@@ -249,6 +270,12 @@ def arguments_of(run: Run) -> Seq2SeqTrainingArguments:
     # One process is one device: with more in sight the trainer would split every batch over all.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
+
+
+def names(message: str, name: str, value: object) -> bool:
+    """Whether a message is about an argument: it has its name, or the word that it was given."""
+    words = [name, value] if isinstance(value, str) and value.isidentifier() else [name]
+    return any(re.search(rf"\b{word}\b", message) for word in words)
 
 
 def _run(session: Session, trainer: MethodTrainer, report: Report, say: Say) -> None:

@@ -16,9 +16,17 @@ from typing import Any, cast
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
+from transformers import (
+    Seq2SeqTrainer,
+    Seq2SeqTrainingArguments,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from transformers.trainer_utils import EvalLoopOutput, rotate_checkpoints
 
+from ..data.encoded import UNTRAINED
 from ..tune import Method
 from .interrupt import StopAtNextStep
 from .output import TRAINER_STATE, checkpoint_name
@@ -56,6 +64,7 @@ class MethodTrainer(Seq2SeqTrainer):
         """Of the evaluation that is going on: the sum of losses, and the tokens they are of."""
         self.interrupt = StopAtNextStep()
         self.add_callback(self.interrupt)
+        self.add_callback(IntervalsAsWritten())
 
     def get_batch_samples(
         self, epoch_iterator: Any, num_batches: int, device: torch.device
@@ -114,15 +123,19 @@ class MethodTrainer(Seq2SeqTrainer):
         ignore_keys: list[str] | None = None,
         **gen_kwargs: Any,
     ) -> tuple[Any, Any, Any]:
-        """The loss of a batch, over all processes; what it comes to is added up."""
-        num_items = self._get_num_items_in_batch([inputs], self.args.device)
-        found = super().prediction_step(
-            model, inputs, prediction_loss_only, ignore_keys, **gen_kwargs
-        )
-        if found[0] is not None and num_items is not None:
-            loss = cast(torch.Tensor, self.accelerator.gather(found[0])).mean().item()
-            self._eval_loss += torch.tensor((loss, 1.0), dtype=torch.float64) * float(num_items)
-        return found
+        """The loss of a batch, label smoothing left out. Rows that only fill up the last batch of
+        several processes do not count.
+        """
+        inputs = self._prepare_inputs(inputs)  # pyright: ignore[reportAssignmentType]
+        labels_BL = inputs.pop("labels")
+        with torch.no_grad(), self.compute_loss_context_manager():
+            logits_BLV = model(**inputs)["logits"]
+        losses_BL = next_token_losses(logits_BLV, labels_BL)
+        trained_BL = labels_BL[:, 1:].ne(UNTRAINED)
+        rows_B2 = torch.stack((losses_BL.sum(1), trained_BL.sum(1)), dim=1)
+        counted_B2 = cast(torch.Tensor, self.accelerator.gather_for_metrics(rows_B2))
+        self._eval_loss += counted_B2.double().sum(0).cpu()
+        return losses_BL.sum() / trained_BL.sum(), None, None
 
     def _save(
         self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None
@@ -186,6 +199,21 @@ class MethodTrainer(Seq2SeqTrainer):
         )
 
 
+class IntervalsAsWritten(TrainerCallback):
+    """A run that goes on logs, evaluates and saves as often as it says itself; transformers would
+    take these intervals from the checkpoint.
+    """
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,
+    ) -> None:
+        state.compute_steps(args, state.max_steps)
+
+
 def perplexity(loss: float) -> float:
     """exp(loss), infinite where that is too large for a number."""
     return math.exp(loss) if loss < 700 else math.inf
@@ -199,17 +227,23 @@ def smoothed_loss(smoothing: float) -> Callable[..., torch.Tensor]:
     """
 
     def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-        logits_BLV = outputs["logits"][:, :-1].float()
-        labels_BL = labels[:, 1:]
-        total = F.cross_entropy(
-            logits_BLV.flatten(0, 1),
-            labels_BL.flatten(),
-            label_smoothing=smoothing,
-            ignore_index=-100,
-            reduction="sum",
-        )
+        total = next_token_losses(outputs["logits"], labels, smoothing).sum()
         return total / (
-            num_items_in_batch if num_items_in_batch is not None else labels_BL.ne(-100).sum()
+            labels[:, 1:].ne(UNTRAINED).sum() if num_items_in_batch is None else num_items_in_batch
         )
 
     return loss
+
+
+def next_token_losses(
+    logits_BLV: torch.Tensor, labels_BL: torch.Tensor, smoothing: float = 0.0
+) -> torch.Tensor:
+    """The loss [B, L - 1] of every token that has a label, 0 for the others."""
+    losses = F.cross_entropy(
+        logits_BLV[:, :-1].flatten(0, 1).float(),
+        labels_BL[:, 1:].flatten(),
+        label_smoothing=smoothing,
+        ignore_index=UNTRAINED,
+        reduction="none",
+    )
+    return losses.view(len(labels_BL), -1)
