@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# The CPU build of torch is small; on a GPU machine: make TORCH="torch==2.13.0 --index-url ..." (see README).
+# The build of torch that pip finds here; for another (CUDA, or CPU only): make TORCH="..." with
+# what pytorch.org gives for your machine (see README).
 TORCH  ?= torch==2.13.0
 
 .PHONY: run test lint check slow install clean

@@ -103,8 +103,6 @@ def read_run(words: Words) -> Run:
 
 
 def explain(words: Words) -> int:
-    from pathlib import Path
-
     from .explain.parameter import explain_parameter, find, parameter_list
     from .explain.settings import explain_run
 
@@ -112,11 +110,10 @@ def explain(words: Words) -> int:
     if not words.files and not words.flags:
         print("\n".join(parameter_list(language=language)))
         return 0
-    names = [word for word in words.files if not Path(word).exists()]
-    is_key = bool(names) and not any("/" in name or "." in Path(name).suffix for name in names)
-    words.files = [word for word in words.files if not (is_key and word in names)]
+    names = [word for word in words.files if is_parameter(word)]
+    words.files = [word for word in words.files if word not in names]
     run = read_run(words) if words.files or words.flags or words.set else None
-    if is_key:
+    if names:
         texts = [explain_parameter(find(name), run, language=language) for name in names]
         print("\n\n".join(texts))
     elif run is not None:
@@ -124,26 +121,50 @@ def explain(words: Words) -> int:
     return 0
 
 
-def plan(words: Words) -> int:
+FILES = {".sh", ".json", ".yaml", ".yml", ".toml", ".txt", ".py", ".log"}
+
+
+def is_parameter(word: str) -> bool:
+    """Whether a word of `foretune explain` names a parameter, and not a file."""
+    from pathlib import Path
+
+    path = Path(word)
+    return word != "-" and "/" not in word and path.suffix not in FILES and not path.exists()
+
+
+def trainable(run: Run, written: str) -> int:
+    """Says which settings train exactly so many parameters; 1 where none is known."""
     from .formats.model_config import model_file
-    from .plan.forecast import remarks, training_log
     from .plan.parameters import explanations
+
+    digits = written.replace(",", "").replace("_", "")
+    if not digits.isdecimal():
+        raise refuse(
+            what=f"--trainable {written} is no number",
+            where="command line",
+            why="it takes a number of parameters, as a training log prints it",
+            fix="write it with digits: --trainable 1949696 or 1,949,696",
+        )
+    config = model_file(run)
+    if config is None:
+        raise refuse(
+            what="there is no model config to count with",
+            where="command line",
+            why="the number of trainable parameters depends on the sizes of the model",
+            fix="name a config.json, or --model_name_or_path a folder that has one",
+        )
+    found = list(explanations(config.shape, int(digits)))
+    print("\n".join(map(str, found)) or f"nothing known gives exactly {int(digits):,}")
+    return 0 if found else 1
+
+
+def plan(words: Words) -> int:
+    from .plan.forecast import remarks, training_log
     from .train.foresee import foresee
 
     run = read_run(words)
     if "trainable" in words.options:
-        number = int(words.options["trainable"].replace(",", ""))
-        config = model_file(run)
-        if config is None:
-            raise refuse(
-                what="there is no model config to count with",
-                where="command line",
-                why="the number of trainable parameters depends on the sizes of the model",
-                fix="name a config.json, or --model_name_or_path a folder that has one",
-            )
-        found = list(explanations(config.shape, number))
-        print("\n".join(map(str, found)) or f"nothing known gives exactly {number:,}")
-        return 0 if found else 1
+        return trainable(run, words.options["trainable"])
     expected = foresee(
         run,
         transformers=words.options.get("transformers"),
@@ -156,6 +177,8 @@ def plan(words: Words) -> int:
         print(training_log(expected))
     for remark in remarks(expected):
         print(f"  {remark}")
+    for note in run.notes:
+        print(f"note: {note}")
     return 0
 
 

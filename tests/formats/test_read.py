@@ -22,7 +22,6 @@ TRAIN_V1 = {
     "data.validation": ("AdvertiseGen/dev.json", 7, "--validation_file AdvertiseGen/dev.json"),
     "data.prompt_column": ("content", 8, "--prompt_column content"),
     "data.response_column": ("summary", 9, "--response_column summary"),
-    "data.overwrite_cache": (True, 10, "--overwrite_cache"),
     "model.path": ("THUDM/chatglm-6b", 11, "--model_name_or_path THUDM/chatglm-6b"),
     "record.output": (
         "output/adgen-chatglm-6b-pt-128-2e-2",
@@ -67,7 +66,6 @@ EVALUATE_V1 = {
     "launch.predict": (True, 6, "--do_predict"),
     "data.validation": ("AdvertiseGen/dev.json", 7, "--validation_file AdvertiseGen/dev.json"),
     "data.test": ("AdvertiseGen/dev.json", 8, "--test_file AdvertiseGen/dev.json"),
-    "data.overwrite_cache": (True, 9, "--overwrite_cache"),
     "data.prompt_column": ("content", 10, "--prompt_column content"),
     "data.response_column": ("summary", 11, "--response_column summary"),
     "model.path": (

@@ -171,3 +171,13 @@ def test_the_protocol_of_the_scores_can_be_chosen(tmp_path: Path, base, protocol
     pairs = [(row["predict"], row["labels"]) for row in report.samples]
     expected = score([p for p, _ in pairs], [w for _, w in pairs], protocol=protocol).means
     assert {n: report.metrics[f"predict_{n}"] for n in METRICS} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("method", "said"), [("prefix", "drawn at random"), ("LoRA", "nothing")])
+def test_evaluating_what_nobody_has_trained_is_said(tmp_path: Path, base, capsys, method, said):
+    dev = write_rows(tmp_path / "dev.json", 2)
+    told = {"validation_file": dev, "do_train": None, **METHODS[method]}
+    assert foretune("evaluate", *training(tmp_path, base("chatglm2"), **told)) == 0
+    notes = json.loads((tmp_path / "out" / "evaluation.json").read_text())["notes"]
+    assert len(notes) == 1 and said in notes[0]
+    assert f"note: {notes[0]}" in capsys.readouterr().out

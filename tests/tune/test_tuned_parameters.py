@@ -162,3 +162,34 @@ def test_label_smoothing_smooths_the_loss_of_the_next_token(tmp_path: Path, base
     assert len(by_hand) >= 16
     trainer.train()
     assert losses(trainer) == [pytest.approx(float(sum(by_hand)) / len(by_hand), rel=1e-5)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("family", ["chatglm", "chatglm2"])
+def test_gradients_do_not_depend_on_how_a_batch_is_split(tmp_path: Path, base, family, method):
+    """Rows of different lengths: a mean over micro batches would weigh their tokens differently."""
+    line = training(
+        tmp_path, base(family), rows=4, max_steps=1, max_target_length=80, max_grad_norm=0,
+        save_strategy="no", **METHODS[method], **{"method.prefix.dropout": 0},
+    )  # fmt: skip
+    whole, split = (
+        first_gradients(
+            [*line, "--per_device_train_batch_size", micro, "--gradient_accumulation_steps", times]
+        )
+        for micro, times in [("4", "1"), ("1", "4")]
+    )
+    assert (whole[1], split[1]) == (1, 4)
+    assert whole[0].keys() == split[0].keys() and len(whole[0]) >= 1
+    for name, gradient in whole[0].items():
+        scale = gradient.abs().max().item()
+        torch.testing.assert_close(split[0][name], gradient, rtol=1e-3, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize("mixed", ["fp16", "bf16"])
+def test_half_precision_trains_on_a_cpu_too(tmp_path: Path, base, mixed):
+    told = {mixed: True, "per_device_train_batch_size": 4, "learning_rate": 0.5}
+    trainer = trainer_of(training(tmp_path, base("chatglm2"), rows=4, max_steps=8, **told))
+    assert trainer.accelerator.mixed_precision == mixed
+    trainer.train()
+    found = losses(trainer)
+    assert len(found) == 8 and found[-1] < found[0]

@@ -38,7 +38,6 @@ KEYS: dict[str, str] = {
     "train_file": "data.train",
     "validation_file": "data.validation",
     "test_file": "data.test",
-    "overwrite_cache": "data.overwrite_cache",
     "preprocessing_num_workers": "data.workers",
     "max_source_length": "data.max_source_length",
     "max_target_length": "data.max_target_length",
@@ -58,8 +57,11 @@ UNREAD: dict[str, Kind] = {
     "resize_position_embeddings": "boolean",
     "lang": "scalar",
     "forced_bos_token": "scalar",
+    "overwrite_cache": "boolean",
 }
-"""Arguments that main.py declares and never reads."""
+"""Arguments without an effect: main.py never reads the first four; the last is about a cache of
+encoded rows, which foretune does not keep.
+"""
 
 LORA: dict[str, str] = {
     "lora_rank": "method.lora.rank",
@@ -111,7 +113,10 @@ def note(name: str, origin: Origin) -> Note | None:
     """What a reader should know of an argument: that it has no effect."""
     if name not in UNREAD:
         return None
-    return Note(f"{name} has no effect", str(origin), "main.py declares it and never reads it")
+    why = "main.py declares it and never reads it"
+    if name == "overwrite_cache":
+        why = "no cache of encoded rows is kept: they are encoded anew for every run"
+    return Note(f"{name} has no effect", str(origin), why)
 
 
 def implied(settings: Sequence[Setting], programs: Iterable[str]) -> Iterator[Setting]:

@@ -160,9 +160,3 @@ class Data(Section):
 
     训练前把文本转成词元所用的进程数，不影响结果。
     """
-
-    overwrite_cache: bool = param(False)
-    """Prepare the rows anew instead of taking an earlier result from the cache.
-
-    重新处理数据，而不使用缓存中以前的结果。
-    """

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
+from types import NoneType
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
@@ -201,13 +202,24 @@ BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 
 def expected(field: FieldInfo) -> str:
-    """What a parameter takes, in words: 'int, at least 1'."""
-    kind = field.annotation
-    name = kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
+    """What a parameter takes, in words: 'int, at least 1', 'one of cut, drop, refuse'."""
     bounds = [
         f"{words} {getattr(bound, limit):g}"
         for bound in field.metadata
         for limit, words in BOUNDS.items()
         if hasattr(bound, limit)
     ]
-    return ", ".join([name.replace("typing.", ""), *bounds])
+    return ", ".join([_kind(field.annotation), *bounds])
+
+
+def _kind(annotation: Any) -> str:
+    inner = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return f"one of {', '.join(map(str, inner))}"
+    if get_origin(annotation) is tuple:
+        return f"list of {_kind(inner[0])}"
+    if get_origin(annotation) is dict:
+        return "mapping"
+    if inner:  # a union
+        return " or ".join(_kind(part) for part in inner)
+    return "none" if annotation is NoneType else str(annotation.__name__)

@@ -167,7 +167,7 @@ def remarks(forecast: Forecast) -> Iterator[str]:
     """What the numbers mean, and what to look at, beside the block."""
     if forecast.steps is not None:
         yield from _about_steps(forecast, forecast.steps)
-    if forecast.trainable is not None and forecast.total is not None:
+    if forecast.run.launch.train and forecast.trainable is not None and forecast.total:
         share = forecast.trainable / forecast.total
         yield (
             f"{forecast.trainable:,} of {forecast.total:,} parameters train ({share:.3%}): "
@@ -190,15 +190,12 @@ def _about_steps(forecast: Forecast, made: Steps) -> Iterator[str]:
     )
     left = made.batches_per_epoch % made.accumulation
     if left and made.batches_per_epoch > made.accumulation:
-        batches = counted(left, "batch", "batches")
+        over = f"an epoch leaves {counted(left, 'batch', 'batches')} over"
+        older = made.batches_per_epoch // made.accumulation
         if release(version) < COUNTS_THE_LAST_PARTIAL_ACCUMULATION:
-            yield f"before transformers 4.52 the last {batches} of an epoch make no step"
+            yield f"{over}: before transformers 4.52 without a step, since then with one"
         else:
-            older = made.batches_per_epoch // made.accumulation
-            yield (
-                f"since transformers 4.52 the last {batches} of an epoch make a step of their own; "
-                f"before, an epoch had {counted(older, 'step')}"
-            )
+            yield f"{over}: a step since transformers 4.52, none before ({older:,} an epoch)"
     if forecast.run.schedule.max_steps is not None and forecast.run.written("schedule.epochs"):
         yield "max_steps decides; the number of epochs that is written has no effect"
 
@@ -211,19 +208,15 @@ def _about_rows(facts: DataFacts) -> Iterator[str]:
         else ""
     )
     damage = facts.damage
-    reasons: list[str] = []
-    if facts.bad:
-        reasons.append(f"{counted(facts.bad, 'row')} cannot be read and are skipped")
-    if facts.empty:
-        reasons.append(f"{counted(facts.empty, 'row')} have no prompt or no response")
-    if damage.prompts_cut:
-        reasons.append(f"{counted(damage.prompts_cut, 'prompt')} cut to the source limit")
-    if damage.questions_cut:
-        reasons.append(f"{counted(damage.questions_cut, 'question')} lost their end")
-    if damage.answers_cut:
-        reasons.append(f"{counted(damage.answers_cut, 'answer')} cut to the target limit")
-    if damage.dropped:
-        reasons.append(f"{counted(damage.dropped, 'row')} dropped for their length")
-    if reasons:
+    counts = {
+        "rows that cannot be read, skipped": facts.bad,
+        "rows without a prompt or a response, left out": facts.empty,
+        "prompts cut to the source limit": damage.prompts_cut,
+        "newest questions that lost their end": damage.questions_cut,
+        "answers cut to the target limit": damage.answers_cut,
+        "rows left out for their length": damage.dropped,
+    }
+    told = [f"{what}: {count:,}" for what, count in counts.items() if count]
+    if told:
         lines = ", first at " + sentence_list(place(facts.file, n) for n in damage.lines[:3])
-        yield f"{facts.file}: {'; '.join(reasons)}{lines if damage.lines else ''}"
+        yield f"{facts.file}: {'; '.join(told)}{lines if damage.lines else ''}"

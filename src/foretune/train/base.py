@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,22 @@ def with_hub_config(run: Run) -> Run:
         raise UserError(replace(problem, where=where) for problem in error.problems) from None
     file = cached_file(run.model.path, "config.json", **from_hub(run))
     return run.add([Setting("model.config", file, derived("the hub's cache"))])
+
+
+UNTRAINED = {
+    "ptuning": ("method.prefix.length", "the prefix is a fresh one, drawn at random"),
+    "lora": ("method.name", "the LoRA adapter is a fresh one, and changes nothing"),
+}
+"""Method -> where it is asked for, and what it is as long as nobody has trained it."""
+
+
+def untrained(run: Run) -> Iterator[Note]:
+    """What the reader of an evaluation should know: that nothing trained is evaluated."""
+    if run.launch.train or run.method.checkpoint is not None or run.method.name not in UNTRAINED:
+        return
+    path, what = UNTRAINED[run.method.name]
+    why = "this run does not train, and names no checkpoint (--ptuning_checkpoint)"
+    yield Note(what, str(run.origin(path)), why)
 
 
 def is_meant_as_a_folder(name: str) -> bool:

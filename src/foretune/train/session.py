@@ -37,7 +37,7 @@ from ..plan.version import installed
 from ..text import sentence_list
 from ..tokenizers import load_tokenizer
 from ..tune import Method, method
-from .base import at_base, from_hub, with_hub_config
+from .base import at_base, from_hub, untrained, with_hub_config
 from .foresee import evaluates
 from .heard import HeardBlock
 from .launch import refuse_other_processes
@@ -118,6 +118,7 @@ def open_session(run: Run, say: Say) -> Session:
         run = with_hub_config(run)  # a hub that cannot be reached is told of at once
         config = model_file(run)
         run = resolve(run, config.shape if config else None, device=device_of(run))
+    run = run.add((), untrained(run))
     refuse_unwritable(run)
     resume = resume_point(run)
     tokenizer = load_tokenizer(run.model.tokenizer or "")
