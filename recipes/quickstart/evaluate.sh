@@ -1,8 +1,8 @@
-# Predicts the held-out rows with the prefix that train.sh made, in the form of the authors'
+# Predicts all held-out rows with the prefix that train.sh made, in the form of the authors'
 # evaluate.sh. From the root of the repository: foretune evaluate recipes/quickstart/evaluate.sh
 PRE_SEQ_LEN=32
 CHECKPOINT=pt-32-2e-2
-STEP=400
+STEP=600
 
 python3 main.py \
     --do_predict \
@@ -14,7 +14,7 @@ python3 main.py \
     --ptuning_checkpoint output/quickstart/$CHECKPOINT/checkpoint-$STEP \
     --output_dir output/quickstart/$CHECKPOINT-evaluated \
     --overwrite_output_dir \
-    --max_source_length 80 \
+    --max_source_length 64 \
     --max_target_length 96 \
     --per_device_eval_batch_size 16 \
     --predict_with_generate \

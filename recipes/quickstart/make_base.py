@@ -3,8 +3,11 @@
     python recipes/quickstart/make_base.py output/quickstart/base
 
 The folder is laid out as a published one (config.json, model.safetensors, tokenizer.model,
-tokenizer_config.json), so whatever reads ChatGLM2-6B reads it. A folder that is there already is
-used again. ``--steps`` makes a shorter training, ``--threads`` sets the processor threads.
+tokenizer_config.json), so whatever reads ChatGLM2-6B reads it. A base that is there already is
+used again.
+
+The sizes and settings are those that learn fastest on one core to repeat in a sentence what stood
+in a list before (docs/log.md): without that no prefix can draw copy out of the base.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import sentencepiece
 import torch
 from torch import Tensor
 from tqdm import tqdm
+from transformers.utils.logging import disable_progress_bar
 
 from foretune.models.chatglm2 import ChatGLMConfig, ChatGLMForConditionalGeneration
 from foretune.tokenizers.chatglm2 import ChatGLM2Tokenizer
@@ -38,6 +42,7 @@ UNTRAINED = -100
 
 # The keys of THUDM/chatglm2-6b's config.json; the sizes are small, the rest is as published.
 CONFIG = {
+    "model_type": "chatglm",
     "architectures": ["ChatGLMModel"],
     "add_bias_linear": False,
     "add_qkv_bias": True,
@@ -61,6 +66,7 @@ CONFIG = {
     "rmsnorm": True,
     "seq_length": 1024,
     "tie_word_embeddings": False,
+    "torch_dtype": "float32",
     "eos_token_id": 2,
     "pad_token_id": 0,
 }
@@ -141,7 +147,7 @@ def batches(rows: list[list[int]], rng: random.Random) -> Iterator[tuple[Tensor,
 def new_model(tokenizer: ChatGLM2Tokenizer) -> ChatGLMForConditionalGeneration:
     """An untrained model; its rows of the vocabulary are rounded up to a multiple of 64."""
     rows = -(-len(tokenizer) // 64) * 64
-    config = ChatGLMConfig(padded_vocab_size=rows, **CONFIG)
+    config = ChatGLMConfig.from_dict({**CONFIG, "padded_vocab_size": rows})
     model = ChatGLMForConditionalGeneration(config)
     deep = (2 * config.num_layers) ** -0.5
     for name, parameter in model.named_parameters():
@@ -186,6 +192,14 @@ def pretrain(model: ChatGLMForConditionalGeneration, rows: list[list[int]], step
     return mean
 
 
+def save(model: ChatGLMForConditionalGeneration, folder: Path) -> None:
+    """Writes config.json with the published keys alone, and the weights, last."""
+    disable_progress_bar()  # one small file
+    model.save_pretrained(folder)
+    config = {**CONFIG, "padded_vocab_size": model.config.padded_vocab_size}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
 def is_finished(folder: Path) -> bool:
     """Whether a base is there: its weights are written last."""
     return (folder / "model.safetensors").is_file()
@@ -205,18 +219,15 @@ def make_base(folder: Path, steps: int = STEPS, text: Path = TEXT) -> None:
         flush=True,
     )
     mean = pretrain(model.train(), rows, steps)
-    model.save_pretrained(folder)
+    save(model, folder)
     print(f"base: loss {mean:.3f}, saved in {folder}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--threads", type=int, help="processor threads (else torch decides)")
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"instead of {STEPS:,}")
     given = parser.parse_args()
-    if given.threads:
-        torch.set_num_threads(given.threads)
     if is_finished(given.folder):
         print(f"base: {given.folder} is there already and is used; remove it to make another")
     else:

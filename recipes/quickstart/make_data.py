@@ -4,9 +4,10 @@
 
 The files are kept in the repository; this script is how they came about, and the same seed gives
 the same bytes. text.txt is what the base reads: short documents, a blank line between two of them.
-It holds every word and every sentence form, lists of attributes, and answers to other questions
-about such lists. What it never holds is a list with the copy that belongs to it: that is the task,
-and it stands in train.json and dev.json only, in the form of AdvertiseGen.
+It holds every word and every sentence form: paragraphs under headlines, paragraphs that somebody
+asked for in so many words, and lists of attributes in the form of AdvertiseGen with other answers to
+them, such as how many pieces are left. What it never holds is such a list with copy for an answer:
+that is the task, and it stands in train.json and dev.json only.
 """
 
 from __future__ import annotations
@@ -211,7 +212,10 @@ def question(rng: random.Random) -> str:
             (f"{material}的{item}怎么洗？", f"{w.CARE[material]}。"),
             (f"{colour}好看吗？", f"好看，{rng.choice(w.COLOURS[colour])}。"),
             (f"去{where}穿什么？", f"穿{colour}的{item}吧，{rng.choice(w.COLOURS[colour])}。"),
-            (piece.content, f"{'，'.join(told.values())}，{item}还有{number}{garment.classifier}。"),
+            (
+                piece.content,
+                f"{'，'.join(told.values())}，{item}还有{number}{garment.classifier}。",
+            ),
             (f"{piece.content}，放在哪里？", f"放在{item}那一排，{number}号柜。"),
             (f"{named}，有货吗？", f"有，{''.join(told.values())}{item}，{number}号柜。"),
         )

@@ -2,7 +2,7 @@
 # The quickstart: a base, its score, P-Tuning v2, its score again. `make run` calls it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-# A model this small gains nothing from a second thread, and loses much where cores are shared.
+# A model this small gains little from a second thread, and loses much where cores are shared.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 BASE=output/quickstart/base
 BEFORE=output/quickstart/before
@@ -16,7 +16,7 @@ echo "== 2. what the base writes before it is tuned"
 foretune evaluate --model_name_or_path "$BASE" --output_dir "$BEFORE" --overwrite_output_dir \
     --do_predict --predict_with_generate --test_file recipes/quickstart/dev.json \
     --prompt_column content --response_column summary --max_predict_samples 64 \
-    --max_source_length 80 --max_target_length 96 --per_device_eval_batch_size 16 \
+    --max_source_length 64 --max_target_length 96 --per_device_eval_batch_size 16 \
     --generate.do_sample --generate.top_p 0.7 --generate.temperature 0.95
 
 echo
@@ -28,9 +28,9 @@ python recipes/quickstart/scores.py "$BEFORE" "$AFTER"
 cat <<END
 
 The report of the run: $AFTER/report.html
-Three commands to try next (.venv/bin is where \`make\` has put foretune):
+All of it took $SECONDS seconds. Three commands to try next (\`make\` has put foretune into .venv/bin):
 
-  .venv/bin/foretune explain recipes/quickstart/train.sh          # every value: meaning and origin
-  .venv/bin/foretune plan recipes/quickstart/train.sh --max_steps 1000   # what another run would do
-  .venv/bin/foretune evaluate recipes/quickstart/evaluate.sh      # all held-out rows, from the checkpoint
+  .venv/bin/foretune explain pre_seq_len recipes/quickstart/train.sh     # one value, and what it does here
+  .venv/bin/foretune plan recipes/quickstart/train.sh --pre_seq_len 64   # another run, before it runs
+  .venv/bin/foretune evaluate recipes/quickstart/evaluate.sh             # all held-out rows
 END

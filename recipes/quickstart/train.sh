@@ -14,15 +14,15 @@ python3 main.py \
     --model_name_or_path output/quickstart/base \
     --output_dir output/quickstart/pt-$PRE_SEQ_LEN-$LR \
     --overwrite_output_dir \
-    --max_source_length 80 \
+    --max_source_length 64 \
     --max_target_length 96 \
-    --per_device_train_batch_size 16 \
+    --per_device_train_batch_size 8 \
     --per_device_eval_batch_size 16 \
     --gradient_accumulation_steps 1 \
     --predict_with_generate \
     --max_predict_samples 64 \
-    --max_steps 400 \
+    --max_steps 600 \
     --logging_steps 20 \
-    --save_steps 200 \
+    --save_steps 300 \
     --learning_rate $LR \
     --pre_seq_len $PRE_SEQ_LEN

@@ -4,17 +4,16 @@ all of it is checked.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
-from transformers import PreTrainedTokenizerBase, Seq2SeqTrainingArguments, set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from ..data.collate import prompt_collator, training_collator
 from ..data.encoded import UNTRAINED
@@ -26,17 +25,15 @@ from ..evaluate.generate import predict, text_of, write_predictions
 from ..evaluate.metrics import score
 from ..facts import Facts
 from ..formats.model_config import model_file
-from ..formats.training_arguments import KEYS
-from ..formats.training_arguments import write as training_arguments
 from ..models.loading import load_config, load_model
 from ..models.quantized import PackedLinear, PackWhileLoading
 from ..params.resolve import Device, resolve
 from ..params.run import Run
 from ..plan.forecast import Forecast, forecast, remarks, training_log
 from ..plan.version import installed
-from ..text import sentence_list
 from ..tokenizers import load_tokenizer
 from ..tune import Method, method
+from .arguments import arguments_of, told_of
 from .base import at_base, from_hub, untrained, with_hub_config
 from .foresee import evaluates
 from .heard import HeardBlock
@@ -188,26 +185,44 @@ def device_of(run: Run) -> Device:
 def build_trainer(session: Session) -> MethodTrainer:
     """Loads the model, puts the method on it, and hands both to the trainer."""
     run = session.run
-    arguments = arguments_of(run)
+    arguments = arguments_of(run, use_cpu=device_of(run) == "cpu")
     set_seed(run.launch.seed)  # a fresh prefix or adapter is the same in every process
-    assert run.model.path is not None and run.method.name is not None
-    model = load_model(run.model.path, **loading(run))
+    assert run.method.name is not None
+    model = load_as_asked(run)
     tuning: Method = method(run.method.name)
     model = tuning.attach(model, run)
-    trainer = MethodTrainer(
-        method=tuning,
-        model=model,
-        args=arguments,
-        replaces=checkpoints(session.output) if run.launch.train and not session.resume else (),
-        train_dataset=session.train.dataset if session.train else None,
-        eval_dataset=session.validation.dataset if session.validation else None,
-        data_collator=training_collator(session.tokenizer, run.data),
-        processing_class=session.tokenizer,
-    )
+    with told_of(run, arguments.to_dict(), ValueError, ImportError):
+        MethodTrainer.get_optimizer_cls_and_kwargs(arguments, model)
+        trainer = MethodTrainer(
+            method=tuning,
+            model=model,
+            args=arguments,
+            replaces=checkpoints(session.output) if run.launch.train and not session.resume else (),
+            train_dataset=session.train.dataset if session.train else None,
+            eval_dataset=session.validation.dataset if session.validation else None,
+            data_collator=training_collator(session.tokenizer, run.data),
+            processing_class=session.tokenizer,
+        )
     prompts = session.validation_prompts
     if prompts is not None:
         trainer.generation = lambda: _answers(session, trainer, prompts)[2]
     return trainer
+
+
+def load_as_asked(run: Run) -> PreTrainedModel:
+    """The base. Raises UserError where it cannot be had as the run wants it."""
+    assert run.model.path is not None
+    try:
+        return load_model(run.model.path, **loading(run))
+    except (ValueError, ImportError) as refusal:
+        raise refuse(
+            what="the model cannot be loaded as asked",
+            where=str(run.origin("model.attention" if run.model.attention else "model.path")),
+            why=" ".join(str(refusal).split()),
+            fix="leave model.attention out, and transformers picks one"
+            if run.model.attention
+            else "take weights and config.json from one published model",
+        ) from refusal
 
 
 def loading(run: Run) -> dict[str, Any]:
@@ -243,40 +258,6 @@ def loading(run: Run) -> dict[str, Any]:
     half_scale = family is not None and family.__name__ == "ChatGLM"
     chosen["quantization_config"] = PackWhileLoading(bits=bits, half_scale=half_scale)
     return chosen
-
-
-def arguments_of(run: Run) -> Seq2SeqTrainingArguments:
-    """The run as transformers' own arguments.
-
-    Raises:
-        UserError: where transformers refuses them (half precision on a CPU, a strategy without its
-        steps, ...).
-    """
-    known = {argument.name for argument in fields(Seq2SeqTrainingArguments)}
-    written = training_arguments(run, known)
-    own = {"predict_with_generate": False, "prediction_loss_only": True}
-    if device_of(run) == "cpu":
-        own["use_cpu"] = True
-    try:
-        arguments = Seq2SeqTrainingArguments(**{"report_to": "none", **written, **own})
-    except (ValueError, TypeError, ImportError) as refusal:
-        named = [name for name, value in written.items() if names(str(refusal), name, value)]
-        where = [run.origin(path) for path in map(KEYS.__getitem__, named) if run.written(path)]
-        raise refuse(
-            what="transformers refuses these training arguments",
-            where=sentence_list(dict.fromkeys(where)) or run.record.output or "the run",
-            why=" ".join(str(refusal).split()),
-            fix=f"change {sentence_list(named)}" if named else "change the argument named there",
-        ) from None
-    # One process is one device: with more in sight the trainer would split every batch over all.
-    arguments._n_gpu = min(arguments.n_gpu, 1)
-    return arguments
-
-
-def names(message: str, name: str, value: object) -> bool:
-    """Whether a message is about an argument: it has its name, or the word that it was given."""
-    words = [name, value] if isinstance(value, str) and value.isidentifier() else [name]
-    return any(re.search(rf"\b{word}\b", message) for word in words)
 
 
 def _run(session: Session, trainer: MethodTrainer, report: Report, say: Say) -> None:

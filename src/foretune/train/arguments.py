@@ -1,0 +1,96 @@
+"""The run as transformers' own arguments, tried out before anything is loaded or written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import Any
+
+import torch
+from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, get_scheduler
+from transformers.integrations import get_reporting_integration_callbacks
+
+from ..errors import refuse
+from ..evaluate.metrics import METRICS
+from ..formats.training_arguments import KEYS
+from ..formats.training_arguments import write as training_arguments
+from ..params.run import Run
+from ..text import nearest, sentence_list
+
+MEASURED = ("loss", "perplexity")
+"""What every evaluation measures; where answers are generated, METRICS come on top."""
+
+
+def arguments_of(run: Run, *, use_cpu: bool) -> Seq2SeqTrainingArguments:
+    """The arguments of a resolved run.
+
+    Raises:
+        UserError: where transformers refuses them, or lacks what they ask for.
+    """
+    refuse_unknown_metric(run)
+    known = {argument.name for argument in fields(Seq2SeqTrainingArguments)}
+    written = training_arguments(run, known)
+    own: dict[str, Any] = {"predict_with_generate": False, "prediction_loss_only": True}
+    if use_cpu:
+        own["use_cpu"] = True
+    with told_of(run, written, ValueError, TypeError, ImportError, RuntimeError, OSError):
+        arguments = Seq2SeqTrainingArguments(**{"report_to": "none", **written, **own})
+        try_out(arguments)
+    # One process is one device: with more in sight the trainer would split every batch over all.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
+
+
+def try_out(arguments: Seq2SeqTrainingArguments) -> None:
+    """Makes what the trainer will make of the arguments, for the errors."""
+    for tracker in get_reporting_integration_callbacks(arguments.report_to):
+        tracker()
+    if arguments.generation_config is not None:
+        Seq2SeqTrainer.load_generation_config(arguments.generation_config)
+    get_scheduler(
+        arguments.lr_scheduler_type,
+        torch.optim.SGD([torch.zeros(1)]),
+        num_warmup_steps=1,
+        num_training_steps=2,
+        scheduler_specific_kwargs=dict(arguments.lr_scheduler_kwargs or {}),
+    )
+
+
+@contextmanager
+def told_of(run: Run, written: Mapping[str, object], *errors: type[Exception]) -> Iterator[None]:
+    """Errors of transformers become UserErrors, which say what of the run they are about."""
+    try:
+        yield
+    except errors as refusal:
+        named = [name for name, value in written.items() if is_about(str(refusal), name, value)]
+        where = [run.origin(path) for path in map(KEYS.__getitem__, named) if run.written(path)]
+        raise refuse(
+            what="transformers refuses these training arguments",
+            where=sentence_list(dict.fromkeys(where)) or run.record.output or "the run",
+            why=" ".join(str(refusal).split()),
+            fix=f"change {sentence_list(named)}" if named else "change the argument named there",
+        ) from None
+
+
+def is_about(message: str, name: str, value: object) -> bool:
+    """Whether a message is about an argument: it has its name, or the word that it was given."""
+    words = [name, value] if isinstance(value, str) and len(value) > 3 else [name]
+    return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", message) for word in words)
+
+
+def refuse_unknown_metric(run: Run) -> None:
+    """Raises UserError where the best checkpoint is chosen by what no evaluation measures."""
+    metric = run.record.best_metric
+    known = [*MEASURED, *(METRICS if run.generate.enabled else ())]
+    if metric is None or metric.removeprefix("eval_") in known:
+        return
+    like = nearest(metric, known)
+    more = "" if run.generate.enabled else "; with --predict_with_generate also BLEU and ROUGE"
+    raise refuse(
+        what=f"no evaluation measures {metric!r}",
+        where=str(run.origin("record.best_metric")),
+        why=f"it measures {', '.join(known)}{more}",
+        fix=f"write {like!r}" if like else "name one of these",
+    )
