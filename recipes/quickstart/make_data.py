@@ -5,9 +5,9 @@
 The files are kept in the repository; this script is how they came about, and the same seed gives
 the same bytes. text.txt is what the base reads: short documents, a blank line between two of them.
 It holds every word and every sentence form: paragraphs under headlines, paragraphs that somebody
-asked for in so many words, and lists of attributes in the form of AdvertiseGen with other answers to
-them, such as how many pieces are left. What it never holds is such a list with copy for an answer:
-that is the task, and it stands in train.json and dev.json only.
+asked for in so many words, and lists of attributes in the form of AdvertiseGen with other answers
+to them, such as how many pieces are left. What it never holds is such a list with copy for an
+answer: that is the task, and it stands in train.json and dev.json only.
 """
 
 from __future__ import annotations

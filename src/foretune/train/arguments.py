@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, get_scheduler
 from transformers.integrations import get_reporting_integration_callbacks
+from transformers.utils import is_liger_kernel_available
 
 from ..errors import refuse
 from ..evaluate.metrics import METRICS
@@ -35,36 +36,61 @@ def arguments_of(run: Run, *, use_cpu: bool) -> Seq2SeqTrainingArguments:
     own: dict[str, Any] = {"predict_with_generate": False, "prediction_loss_only": True}
     if use_cpu:
         own["use_cpu"] = True
-    with told_of(run, written, ValueError, TypeError, ImportError, RuntimeError, OSError):
+    with told_of(run, written, ValueError, TypeError, ImportError):
         arguments = Seq2SeqTrainingArguments(**{"report_to": "none", **written, **own})
-        try_out(arguments)
+    for about, make in TRIED.items():
+        with told_of(run, {about: None}, ValueError, TypeError, ImportError, RuntimeError, OSError):
+            make(arguments)
     # One process is one device: with more in sight the trainer would split every batch over all.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
 
 
-def try_out(arguments: Seq2SeqTrainingArguments) -> None:
-    """Makes what the trainer will make of the arguments, for the errors."""
+def _trackers(arguments: Seq2SeqTrainingArguments) -> None:
     for tracker in get_reporting_integration_callbacks(arguments.report_to):
         tracker()
+
+
+def _generation_config(arguments: Seq2SeqTrainingArguments) -> None:
     if arguments.generation_config is not None:
         Seq2SeqTrainer.load_generation_config(arguments.generation_config)
-    get_scheduler(
-        arguments.lr_scheduler_type,
-        torch.optim.SGD([torch.zeros(1)]),
-        num_warmup_steps=1,
-        num_training_steps=2,
-        scheduler_specific_kwargs=dict(arguments.lr_scheduler_kwargs or {}),
-    )
+
+
+def _schedule(arguments: Seq2SeqTrainingArguments) -> None:
+    chosen: Any = arguments.lr_scheduler_kwargs
+    optimizer = torch.optim.SGD([torch.zeros(1)])
+    get_scheduler(arguments.lr_scheduler_type, optimizer, 1, 2, scheduler_specific_kwargs=chosen)
+
+
+def _liger(arguments: Seq2SeqTrainingArguments) -> None:
+    if arguments.use_liger_kernel and not is_liger_kernel_available():
+        raise ImportError("liger-kernel is not installed")
+
+
+TRIED: dict[str, Callable[[Seq2SeqTrainingArguments], None]] = {
+    "report_to": _trackers,
+    "generation_config": _generation_config,
+    "lr_scheduler_type": _schedule,
+    "use_liger_kernel": _liger,
+}
+"""What the trainer makes of an argument only when the model is there, or training: made once before
+that, for the errors.
+"""
 
 
 @contextmanager
 def told_of(run: Run, written: Mapping[str, object], *errors: type[Exception]) -> Iterator[None]:
-    """Errors of transformers become UserErrors, which say what of the run they are about."""
+    """Errors of transformers become UserErrors, which say which of the arguments ``written`` they
+    are about.
+    """
     try:
         yield
     except errors as refusal:
-        named = [name for name, value in written.items() if is_about(str(refusal), name, value)]
+        named = [
+            name
+            for name, value in written.items()
+            if len(written) == 1 or is_about(str(refusal), name, value)
+        ]
         where = [run.origin(path) for path in map(KEYS.__getitem__, named) if run.written(path)]
         raise refuse(
             what="transformers refuses these training arguments",

@@ -191,8 +191,9 @@ def build_trainer(session: Session) -> MethodTrainer:
     model = load_as_asked(run)
     tuning: Method = method(run.method.name)
     model = tuning.attach(model, run)
-    with told_of(run, arguments.to_dict(), ValueError, ImportError):
+    with told_of(run, {"optim": None}, ValueError, ImportError):
         MethodTrainer.get_optimizer_cls_and_kwargs(arguments, model)
+    with told_of(run, arguments.to_dict(), ValueError):
         trainer = MethodTrainer(
             method=tuning,
             model=model,
