@@ -118,6 +118,31 @@ def a_best_model_without_evaluation(setup: Setup):
     return ["--load_best_model_at_end"]
 
 
+@case("where: command line (--lr_scheduler_type cosine_with_min_lr)")
+def a_schedule_without_its_lowest_rate(setup: Setup):
+    return ["--lr_scheduler_type", "cosine_with_min_lr"]
+
+
+@case("no evaluation measures 'blue'")
+def a_metric_that_nobody_measures(setup: Setup):
+    return ["--metric_for_best_model", "blue"]
+
+
+@case("where: command line (--generation_config nowhere.json)")
+def a_generation_config_that_is_not_there(setup: Setup):
+    return ["--generation_config", "nowhere.json"]
+
+
+@case("where: command line (--model.attention flash_attention_2)")
+def an_attention_that_the_model_does_not_have(setup: Setup):
+    return ["--model.attention", "flash_attention_2"]
+
+
+@case("where: command line (--fsdp full_shard)")
+def sharding_in_one_process(setup: Setup):
+    return ["--fsdp", "full_shard"]
+
+
 @case("there is no checkpoint in")
 def nothing_to_go_on_from(setup: Setup):
     return ["--resume_from_checkpoint", "true"]

@@ -38,7 +38,9 @@ def test_no_function_is_longer_than_the_wall(repository):
 
 def test_imports_run_downwards(repository):
     linter = Path(sys.executable).with_name("lint-imports")
-    done = subprocess.run([linter, "--no-cache"], cwd=repository, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [linter, "--no-cache"], cwd=repository, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout[-3000:]
     assert re.search(r"[1-9]\d* kept, 0 broken", done.stdout)
 

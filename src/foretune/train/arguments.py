@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, get_scheduler
-from transformers.integrations import get_reporting_integration_callbacks
-from transformers.utils import is_liger_kernel_available
+from transformers.integrations.integration_utils import get_reporting_integration_callbacks
+from transformers.utils.import_utils import is_liger_kernel_available
 
 from ..errors import refuse
 from ..evaluate.metrics import METRICS
@@ -52,8 +52,9 @@ def _trackers(arguments: Seq2SeqTrainingArguments) -> None:
 
 
 def _generation_config(arguments: Seq2SeqTrainingArguments) -> None:
-    if arguments.generation_config is not None:
-        Seq2SeqTrainer.load_generation_config(arguments.generation_config)
+    chosen: Any = arguments.generation_config
+    if chosen is not None:
+        Seq2SeqTrainer.load_generation_config(chosen)
 
 
 def _schedule(arguments: Seq2SeqTrainingArguments) -> None:
@@ -91,7 +92,8 @@ def told_of(run: Run, written: Mapping[str, object], *errors: type[Exception]) -
             for name, value in written.items()
             if len(written) == 1 or is_about(str(refusal), name, value)
         ]
-        where = [run.origin(path) for path in map(KEYS.__getitem__, named) if run.written(path)]
+        paths = [KEYS[name] for name in named if name in KEYS]
+        where = [run.origin(path) for path in paths if run.written(path)]
         raise refuse(
             what="transformers refuses these training arguments",
             where=sentence_list(dict.fromkeys(where)) or run.record.output or "the run",
