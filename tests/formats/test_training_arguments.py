@@ -357,3 +357,10 @@ def test_what_the_installed_class_lacks_is_refused():
     with pytest.raises(UserError) as refused:
         write(run, known=KEYS.keys() - {"dataloader_in_order"})
     assert "dataloader_in_order" in str(refused.value)
+
+
+def test_both_half_precisions_at_once_are_refused():
+    with pytest.raises(UserError, match="fp16 and bf16 are both asked for"):
+        read_all([("fp16", True, ORIGIN), ("bf16", "True", ORIGIN)])
+    settings, _ = read_all([("fp16", False, ORIGIN), ("bf16", "True", ORIGIN)])
+    assert compose(settings).precision.mixed == "bf16"

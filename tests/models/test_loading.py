@@ -166,6 +166,14 @@ def test_a_folder_without_weights_is_told(broken: Path):
     assert "holds no weights" in problem.what
 
 
+def test_another_number_of_layers_is_told_once(broken: Path):
+    config = json.loads((broken / "config.json").read_text())
+    (broken / "config.json").write_text(json.dumps(config | {"num_layers": 5}))
+    (problem,) = told(broken)
+    assert problem.what == "there are 3 layers in the weights"
+    assert problem.why == "config.json describes a model of 5"
+
+
 def test_a_missing_folder_and_a_missing_config_are_told(tmp_path: Path):
     for folder in (tmp_path / "nowhere", tmp_path):
         (problem,) = told(folder)

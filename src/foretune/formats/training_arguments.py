@@ -218,9 +218,24 @@ def read_all(
     """The settings and notes of a whole source, given as (name, value, origin).
 
     Of fp16 and bf16, a false one says nothing where the other is true.
+
+    Raises:
+        UserError: where both are true.
     """
     arguments = list(arguments)
     asked = {name for name, value, _ in arguments if boolean(value) is True}
+    problems = [
+        Problem(
+            what=f"{name} and {TWINS[name]} are both asked for",
+            where=str(origin),
+            why="a run computes in one half precision or the other; transformers refuses both",
+            fix=f"leave one of them out: {TWINS[name]} where the hardware has it",
+        )
+        for name, value, origin in arguments
+        if name.startswith("fp16") and boolean(value) is True and TWINS.get(name) in asked
+    ]
+    if problems:
+        raise UserError(problems)
     settings: list[Setting] = []
     notes: list[Note] = []
     for name, value, origin in arguments:

@@ -116,15 +116,25 @@ def misfits(found: Mapping[str, Sizes], model: Any, folder: Path) -> Iterable[Pr
     prefix = {key for key in expected if "prefix_encoder." in key}
     if prefix <= missing:  # a fresh one is made
         missing -= prefix
+    unexpected = {key for key in found.keys() - expected.keys() if not ignored.search(key)}
+    if layers(expected) != layers(found):
+        yield Problem(
+            what=f"there are {counted(len(layers(found)), 'layer')} in the weights",
+            where=str(folder),
+            why=f"config.json describes a model of {len(layers(expected))}",
+            fix="take config.json and weights from one revision of the model",
+        )
+        apart = layers(expected) ^ layers(found)
+        missing = {key for key in missing if not layers([key]) & apart}
+        unexpected = {key for key in unexpected if not layers([key]) & apart}
     for key, count in by_pattern(missing):
         yield Problem(
             what=f"{key} is missing{count}",
             where=str(folder),
             why="config.json describes a model that has it",
             fix="take config.json and weights from one revision of the model; "
-            f"the most similar key there is {nearest(key, by_name(found))}",
+            f"the most similar key there is {nearest(key, set(by_name(found)) - {key})}",
         )
-    unexpected = {key for key in found.keys() - expected.keys() if not ignored.search(key)}
     for key, count in by_pattern(unexpected):
         yield Problem(
             what=f"{key} is in the weights{count}, and not in the model",
@@ -142,6 +152,12 @@ def misfits(found: Mapping[str, Sizes], model: Any, folder: Path) -> Iterable[Pr
             why=f"config.json describes {expected[first]}",
             fix="correct the sizes in config.json, or take it from where the weights come from",
         )
+
+
+def layers(keys: Iterable[str]) -> set[int]:
+    """The numbers of the layers that these keys belong to."""
+    numbers = (re.search(r"\blayers\.(\d+)\.", key) for key in keys)
+    return {int(number.group(1)) for number in numbers if number}
 
 
 def pattern(key: str) -> str:

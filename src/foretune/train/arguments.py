@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 import torch
+from accelerate.parallelism_config import ParallelismConfig
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, get_scheduler
 from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 from transformers.utils.import_utils import is_liger_kernel_available
@@ -37,6 +38,9 @@ def arguments_of(run: Run, *, use_cpu: bool) -> Seq2SeqTrainingArguments:
     if use_cpu:
         own["use_cpu"] = True
     with told_of(run, written, ValueError, TypeError, ImportError):
+        if "parallelism_config" in written:
+            sizes: Any = written["parallelism_config"]
+            written["parallelism_config"] = ParallelismConfig(**sizes)
         arguments = Seq2SeqTrainingArguments(**{"report_to": "none", **written, **own})
     for about, make in TRIED.items():
         with told_of(run, {about: None}, ValueError, TypeError, ImportError, RuntimeError, OSError):
