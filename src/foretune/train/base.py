@@ -1,9 +1,8 @@
-"""A model path that names a checkpoint of a tuning run: the base it was tuned from, and what was
-tuned, taken apart.
+"""The base of a run: where it is, and how it is loaded.
 
-The authors' evaluate.sh names output/.../checkpoint-3000 as the model. Such a folder holds the
-prefix alone (or a LoRA adapter); where the base is stands in its config.json (``_name_or_path``) or
-adapter_config.json.
+A model path may name a checkpoint of a tuning run, as the authors' evaluate.sh does
+(output/.../checkpoint-3000). Such a folder holds the prefix alone (or a LoRA adapter); where the
+base is stands in its config.json (``_name_or_path``) or adapter_config.json.
 """
 
 from __future__ import annotations
@@ -15,10 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from transformers import PreTrainedModel
 from transformers.utils.hub import cached_file
 
 from ..errors import UserError, refuse
-from ..models.loading import load_config
+from ..models.loading import load_config, load_model
+from ..models.quantized import PackWhileLoading
 from ..params.run import Run
 from ..params.setting import Note, Origin, Setting, derived
 from ..text import nearest
@@ -181,3 +183,54 @@ def _json(file: Path) -> dict[str, Any]:
             fix="restore the file from the run that wrote the checkpoint",
         ) from None
     return content if isinstance(content, dict) else {}
+
+
+def load_as_asked(run: Run) -> PreTrainedModel:
+    """The base. Raises UserError where it cannot be had as the run wants it."""
+    assert run.model.path is not None
+    try:
+        return load_model(run.model.path, **loading(run))
+    except (ValueError, ImportError) as refusal:
+        raise refuse(
+            what="the model cannot be loaded as asked",
+            where=str(run.origin("model.attention" if run.model.attention else "model.path")),
+            why=" ".join(str(refusal).split()),
+            fix="leave model.attention out, and transformers picks one"
+            if run.model.attention
+            else "take weights and config.json from one published model",
+        ) from refusal
+
+
+def loading(run: Run) -> dict[str, Any]:
+    """How the base is loaded: number type, attention, and packed where the run says so.
+
+    Raises:
+        UserError: where the weights are packed already, with other bits than the run asks for.
+    """
+    chosen: dict[str, Any] = {"dtype": getattr(torch, run.precision.dtype), **from_hub(run)}
+    if run.model.attention is not None:
+        chosen["attn_implementation"] = run.model.attention
+    named = Path(run.model.config or run.model.path or "")
+    config = load_config(named.parent if named.is_file() else named, **from_hub(run))
+    chosen["config"], bits = config, run.precision.quantize
+    packed = getattr(config, "quantization_bit", 0)
+    if (bits or packed) and run.method.name == "full" and run.launch.train:
+        raise refuse(
+            what=f"every weight is to train, and they are held in {bits or packed} bits",
+            where=str(run.origin("precision.quantize" if bits else "model.path")),
+            why="packed weights are whole numbers, which have no gradient",
+            fix="train a prefix (--pre_seq_len) or LoRA on them, or start from full weights",
+        )
+    if bits is None or packed == bits:
+        return chosen
+    if packed:
+        raise refuse(
+            what=f"precision.quantize is {bits}, and the weights are packed in {packed} bits",
+            where=str(run.origin("precision.quantize")),
+            why="what packing has rounded away cannot be had back",
+            fix=f"ask for {packed} bits, or start from the weights that are not packed",
+        )
+    family = getattr(config, "architecture", None)
+    half_scale = family is not None and family.__name__ == "ChatGLM"
+    chosen["quantization_config"] = PackWhileLoading(bits=bits, half_scale=half_scale)
+    return chosen

@@ -104,7 +104,7 @@ def _curve(history: list[dict[str, Any]]) -> str:
     low = min(0.0, min(loss for _, loss in points))
 
     def spot(step: float, loss: float) -> tuple[float, float]:
-        x = left + (width - left - 8) * step / last
+        x = left + (width - left - 24) * step / last
         return x, 8 + (height - bottom - 8) * (1 - (loss - low) / (top - low))
 
     drawn: list[str] = []

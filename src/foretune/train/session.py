@@ -9,11 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import PartialState
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers import PreTrainedTokenizerBase, set_seed
 
 from ..data.collate import prompt_collator, training_collator
 from ..data.encoded import UNTRAINED
@@ -25,8 +24,8 @@ from ..evaluate.generate import predict, text_of, write_predictions
 from ..evaluate.metrics import score
 from ..facts import Facts
 from ..formats.model_config import model_file
-from ..models.loading import load_config, load_model
-from ..models.quantized import PackedLinear, PackWhileLoading
+from ..models.quantized import PackedLinear
+from ..params.arch.shape import Shape
 from ..params.resolve import Device, resolve
 from ..params.run import Run
 from ..plan.forecast import Forecast, forecast, remarks, training_log
@@ -34,7 +33,7 @@ from ..plan.version import installed
 from ..tokenizers import load_tokenizer
 from ..tune import Method, method
 from .arguments import arguments_of, told_of
-from .base import at_base, from_hub, untrained, with_hub_config
+from .base import at_base, load_as_asked, untrained, with_hub_config
 from .foresee import evaluates
 from .heard import HeardBlock
 from .launch import refuse_other_processes
@@ -106,16 +105,22 @@ def ended_by(failure: BaseException) -> str:
     return f"failed: {type(failure).__name__}: {failure}".strip().partition("\n")[0]
 
 
-def open_session(run: Run, say: Say) -> Session:
-    """Reads and checks everything that the run names, and says the forecast."""
+def resolved(run: Run) -> tuple[Run, Shape | None]:
+    """The run with its base found and every open value filled in, and the sizes of its model."""
     run = at_base(run)
     config = model_file(run)
-    run = resolve(run, config.shape if config else None, device=device_of(run))
-    if config is None:
-        run = with_hub_config(run)  # a hub that cannot be reached is told of at once
+    if config is None and not Path(run.model.path or "").is_dir():
+        resolve(run, device=device_of(run))  # what the run lacks is told before the hub is asked
+        run = with_hub_config(run)
         config = model_file(run)
-        run = resolve(run, config.shape if config else None, device=device_of(run))
-    run = run.add((), untrained(run))
+    shape = config.shape if config else None
+    run = resolve(run, shape, device=device_of(run))
+    return run.add((), untrained(run)), shape
+
+
+def open_session(run: Run, say: Say) -> Session:
+    """Reads and checks everything that the run names, and says the forecast."""
+    run, shape = resolved(run)
     refuse_unwritable(run)
     resume = resume_point(run)
     tokenizer = load_tokenizer(run.model.tokenizer or "")
@@ -146,18 +151,23 @@ def open_session(run: Run, say: Say) -> Session:
         validation=session.validation.facts if session.validation else None,
         test=session.test_prompts.facts if session.test_prompts else None,
     )
-    expected = forecast(run, facts, config.shape if config else None)
+    session = replace(session, forecast=forecast(run, facts, shape))
     refuse_no_room(session)
-    if resume is not None and expected.steps is not None:
-        refuse_finished(run, resume, expected.steps.steps)
-    for note in run.notes:
+    if resume is not None and session.forecast.steps is not None:
+        refuse_finished(run, resume, session.forecast.steps.steps)
+    say_forecast(session, say)
+    return session
+
+
+def say_forecast(session: Session, say: Say) -> None:
+    """What was translated, the first example, and what the run will do."""
+    for note in session.run.notes:
         say(f"note: {note}")
     if session.train is not None:
-        say(first_example_text(session.train.dataset, tokenizer))
-        say("\nforecast\n" + training_log(expected))
-    for remark in remarks(expected):
+        say(first_example_text(session.train.dataset, session.tokenizer))
+        say("\nforecast\n" + training_log(session.forecast))
+    for remark in remarks(session.forecast):
         say(f"  {remark}")
-    return replace(session, forecast=expected)
 
 
 def refuse_no_room(session: Session) -> None:
@@ -208,57 +218,6 @@ def build_trainer(session: Session) -> MethodTrainer:
     if prompts is not None:
         trainer.generation = lambda: _answers(session, trainer, prompts)[2]
     return trainer
-
-
-def load_as_asked(run: Run) -> PreTrainedModel:
-    """The base. Raises UserError where it cannot be had as the run wants it."""
-    assert run.model.path is not None
-    try:
-        return load_model(run.model.path, **loading(run))
-    except (ValueError, ImportError) as refusal:
-        raise refuse(
-            what="the model cannot be loaded as asked",
-            where=str(run.origin("model.attention" if run.model.attention else "model.path")),
-            why=" ".join(str(refusal).split()),
-            fix="leave model.attention out, and transformers picks one"
-            if run.model.attention
-            else "take weights and config.json from one published model",
-        ) from refusal
-
-
-def loading(run: Run) -> dict[str, Any]:
-    """How the base is loaded: number type, attention, and packed where the run says so.
-
-    Raises:
-        UserError: where the weights are packed already, with other bits than the run asks for.
-    """
-    chosen: dict[str, Any] = {"dtype": getattr(torch, run.precision.dtype), **from_hub(run)}
-    if run.model.attention is not None:
-        chosen["attn_implementation"] = run.model.attention
-    named = Path(run.model.config or run.model.path or "")
-    config = load_config(named.parent if named.is_file() else named, **from_hub(run))
-    chosen["config"], bits = config, run.precision.quantize
-    packed = getattr(config, "quantization_bit", 0)
-    if (bits or packed) and run.method.name == "full" and run.launch.train:
-        raise refuse(
-            what=f"every weight is to train, and they are held in {bits or packed} bits",
-            where=str(run.origin("precision.quantize" if bits else "model.path")),
-            why="packed weights are whole numbers, which have no gradient",
-            fix="train a prefix (--pre_seq_len) or LoRA on them, or start from full weights",
-        )
-    if bits is None or packed == bits:
-        return chosen
-    if packed:
-        raise refuse(
-            what=f"precision.quantize is {bits}, and the weights are packed in {packed} bits",
-            where=str(run.origin("precision.quantize")),
-            why="what packing has rounded away cannot be had back",
-            fix=f"ask for {packed} bits, or start from the weights that are not packed",
-        )
-    family = getattr(config, "architecture", None)
-    half_scale = family is not None and family.__name__ == "ChatGLM"
-    chosen["quantization_config"] = PackWhileLoading(bits=bits, half_scale=half_scale)
-    return chosen
 
 
 def _run(session: Session, trainer: MethodTrainer, report: Report, say: Say) -> None:
