@@ -3,6 +3,16 @@
 Each line is one product with a 4096 x 4096 weight, next to ``nn.Linear`` in float32 measured in the
 same run (best of 10, interleaved). ``forward`` runs without a graph; ``both`` adds the gradient of
 the input, the weight being frozen in either. Memory is what the layer holds, float32 being 1.
+
+torch 2.13.0+cpu, two threads of a quiet 2-core machine (int8 and int4 hold 0.250 and 0.125):
+
+                  M   fp32 ms     int8     int4   (times the time of fp32)
+    forward       1      2.33     1.82     2.72
+    both          1      4.85     2.38     3.34
+    forward       8      6.26     0.83     1.17
+    both          8     11.28     1.27     1.69
+    forward     128     17.69     1.44     1.71
+    both        128     36.15     1.58     1.77
 """
 
 from __future__ import annotations
