@@ -12,8 +12,8 @@ from typing import Any
 from foretune.cli import main
 from foretune.formats.read import read
 from foretune.params.run import Run
+from foretune.train.conduct import build_trainer, execute, open_run
 from foretune.train.report import Report
-from foretune.train.session import build_trainer, execute, open_session
 from foretune.train.trainer import MethodTrainer
 
 ADVERTS = Path(__file__).parents[1] / "recipes" / "quickstart" / "train.json"
@@ -73,7 +73,7 @@ def trained(folder: Path, base: Path, *, rows: int = 6, **flags: object) -> Repo
 
 def trainer_of(line: Sequence[str]) -> MethodTrainer:
     """The trainer of a run, with the model and the method on it, before the first step."""
-    return build_trainer(open_session(run_of(line), lambda _: None))
+    return build_trainer(open_run(run_of(line), lambda _: None))
 
 
 def script(file: Path, line: Sequence[str], launcher: str = "python3 main.py") -> Path:

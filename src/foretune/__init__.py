@@ -56,6 +56,6 @@ def plan(run: Run, *, transformers: str | None = None, tokens: bool = False) -> 
 
 def train(run: Run, **options: Any) -> Report:
     """Runs it, and holds the forecast against what happened."""
-    from .train.session import execute
+    from .train.conduct import execute
 
     return execute(run, **options)

@@ -206,7 +206,7 @@ def run_whole(run: Run, words: Words) -> int:
     if needs_processes(run):
         foresee(run)  # what is wrong with the files is told once, and not by every process
         return relaunch(run, words.line)
-    from .train.session import execute
+    from .train.conduct import execute
 
     return 0 if execute(run).ended == "finished" else 130
 

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 
 from foretune.evaluate.metrics import METRICS, score
-from foretune.train import session
-from foretune.train.session import execute
+from foretune.train import conduct
+from foretune.train.conduct import execute
 from small_runs import adverts, foretune, run_of, trained, trainer_of, training, words, write_rows
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -155,7 +155,7 @@ def test_answers_do_not_depend_on_the_rows_beside_them(tmp_path: Path, base, fam
 
 def test_an_empty_answer_is_scored_zero_and_counted(tmp_path: Path, base, monkeypatch):
     test = write_rows(tmp_path / "test.json", [{"content": "裙", "summary": "裙子好看"}] * 2)
-    monkeypatch.setattr(session, "predict", lambda *prompts, **how: ["", "裙子好看"])
+    monkeypatch.setattr(conduct, "predict", lambda *prompts, **how: ["", "裙子好看"])
     report = trained(tmp_path, base("chatglm2"), max_steps=1, do_predict=True, test_file=test)
     assert report.metrics["predict_empty_predictions"] == 1
     assert report.metrics["predict_bleu-4"] == pytest.approx(50)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from transformers import TrainerCallback
 
-from foretune.train import session
+from foretune.train import conduct
 from small_runs import foretune, listing, training
 
 
@@ -30,15 +30,15 @@ class PressCtrlC(TrainerCallback):
 @pytest.fixture
 def press(monkeypatch: pytest.MonkeyPatch):
     """Has Ctrl-C pressed during a step of the next run; what a process does with it stays."""
-    build, before = session.build_trainer, signal.getsignal(signal.SIGINT)
+    build, before = conduct.build_trainer, signal.getsignal(signal.SIGINT)
 
     def at(step: int, times: int = 1) -> None:
-        def built(opened: session.Session):
+        def built(opened: conduct.Opened):
             trainer = build(opened)
             trainer.add_callback(PressCtrlC(step, times))
             return trainer
 
-        monkeypatch.setattr(session, "build_trainer", built)
+        monkeypatch.setattr(conduct, "build_trainer", built)
 
     yield at
     monkeypatch.undo()

@@ -47,7 +47,7 @@ NUM_SAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class Opened:
     """All that a run needs, read and checked, before anything is loaded or written."""
 
     run: Run
@@ -79,22 +79,22 @@ def execute(run: Run, *, say: Say = print) -> Report:
     state = PartialState(cpu=device_of(run) == "cpu")
     refuse_other_processes(run, state.num_processes)
     say = say if state.is_main_process else (lambda _: None)
-    session = open_session(run, say)
+    opened = open_run(run, say)
     started, clock = datetime.now().isoformat(sep=" ", timespec="seconds"), time.monotonic()
-    report = Report(run=session.run, forecast=session.forecast, started=started)
-    trainer = build_trainer(session)
+    report = Report(run=opened.run, forecast=opened.forecast, started=started)
+    trainer = build_trainer(opened)
     try:
-        _run(session, trainer, report, say)
+        _run(opened, trainer, report, say)
     except BaseException as failure:
         report.ended = ended_by(failure)
         raise
     finally:
         trainer.interrupt.restore()
         report.seconds = time.monotonic() - clock
-        if state.is_main_process and session.output.is_dir():
+        if state.is_main_process and opened.output.is_dir():
             report.history = trainer.state.log_history
-            report.checkpoints = [str(path) for path in checkpoints(session.output)]
-            say(f"report: {report.write(session.output)}")
+            report.checkpoints = [str(path) for path in checkpoints(opened.output)]
+            say(f"report: {report.write(opened.output)}")
     return report
 
 
@@ -118,7 +118,7 @@ def resolved(run: Run) -> tuple[Run, Shape | None]:
     return run.add((), untrained(run)), shape
 
 
-def open_session(run: Run, say: Say) -> Session:
+def open_run(run: Run, say: Say) -> Opened:
     """Reads and checks everything that the run names, and says the forecast."""
     run, shape = resolved(run)
     refuse_unwritable(run)
@@ -134,7 +134,7 @@ def open_session(run: Run, say: Say) -> Session:
         except UserError as error:
             raise run.at_origins(error) from None
 
-    session = Session(
+    opened = Opened(
         run=run,
         forecast=forecast(run, Facts(transformers=installed("transformers")), None),
         tokenizer=tokenizer,
@@ -147,33 +147,33 @@ def open_session(run: Run, say: Say) -> Session:
     facts = Facts(
         transformers=installed("transformers"),
         devices=PartialState().num_processes,
-        train=session.train.facts if session.train else None,
-        validation=session.validation.facts if session.validation else None,
-        test=session.test_prompts.facts if session.test_prompts else None,
+        train=opened.train.facts if opened.train else None,
+        validation=opened.validation.facts if opened.validation else None,
+        test=opened.test_prompts.facts if opened.test_prompts else None,
     )
-    session = replace(session, forecast=forecast(run, facts, shape))
-    refuse_no_room(session)
-    if resume is not None and session.forecast.steps is not None:
-        refuse_finished(run, resume, session.forecast.steps.steps)
-    say_forecast(session, say)
-    return session
+    opened = replace(opened, forecast=forecast(run, facts, shape))
+    refuse_no_room(opened)
+    if resume is not None and opened.forecast.steps is not None:
+        refuse_finished(run, resume, opened.forecast.steps.steps)
+    say_forecast(opened, say)
+    return opened
 
 
-def say_forecast(session: Session, say: Say) -> None:
+def say_forecast(opened: Opened, say: Say) -> None:
     """What was translated, the first example, and what the run will do."""
-    for note in session.run.notes:
+    for note in opened.run.notes:
         say(f"note: {note}")
-    if session.train is not None:
-        say(first_example_text(session.train.dataset, session.tokenizer))
-        say("\nforecast\n" + training_log(session.forecast))
-    for remark in remarks(session.forecast):
+    if opened.train is not None:
+        say(first_example_text(opened.train.dataset, opened.tokenizer))
+        say("\nforecast\n" + training_log(opened.forecast))
+    for remark in remarks(opened.forecast):
         say(f"  {remark}")
 
 
-def refuse_no_room(session: Session) -> None:
+def refuse_no_room(opened: Opened) -> None:
     """Raises UserError where a prompt is as long as prompt and answer may be together."""
-    limit = session.run.generate.max_length or 0
-    for prompts in (session.validation_prompts, session.test_prompts):
+    limit = opened.run.generate.max_length or 0
+    for prompts in (opened.validation_prompts, opened.test_prompts):
         if prompts is None:
             continue
         padded = prompts.dataset.padded_to
@@ -181,7 +181,7 @@ def refuse_no_room(session: Session) -> None:
         if longest >= limit:
             raise refuse(
                 what=f"a prompt of {longest} tokens leaves no room for an answer within {limit}",
-                where=str(session.run.origin("generate.max_length")),
+                where=str(opened.run.origin("generate.max_length")),
                 why="generate.max_length counts prompt and answer together",
                 fix="leave it out (then both length limits of the data fit), or make it larger",
             )
@@ -192,9 +192,9 @@ def device_of(run: Run) -> Device:
     return "cuda" if torch.cuda.is_available() and not run.launch.use_cpu else "cpu"
 
 
-def build_trainer(session: Session) -> MethodTrainer:
+def build_trainer(opened: Opened) -> MethodTrainer:
     """Loads the model, puts the method on it, and hands both to the trainer."""
-    run = session.run
+    run = opened.run
     arguments = arguments_of(run, use_cpu=device_of(run) == "cpu")
     set_seed(run.launch.seed)  # a fresh prefix or adapter is the same in every process
     assert run.method.name is not None
@@ -208,22 +208,22 @@ def build_trainer(session: Session) -> MethodTrainer:
             method=tuning,
             model=model,
             args=arguments,
-            replaces=checkpoints(session.output) if run.launch.train and not session.resume else (),
-            train_dataset=session.train.dataset if session.train else None,
-            eval_dataset=session.validation.dataset if session.validation else None,
-            data_collator=training_collator(session.tokenizer, run.data),
-            processing_class=session.tokenizer,
+            replaces=checkpoints(opened.output) if run.launch.train and not opened.resume else (),
+            train_dataset=opened.train.dataset if opened.train else None,
+            eval_dataset=opened.validation.dataset if opened.validation else None,
+            data_collator=training_collator(opened.tokenizer, run.data),
+            processing_class=opened.tokenizer,
         )
-    prompts = session.validation_prompts
+    prompts = opened.validation_prompts
     if prompts is not None:
-        trainer.generation = lambda: _answers(session, trainer, prompts)[2]
+        trainer.generation = lambda: _answers(opened, trainer, prompts)[2]
     return trainer
 
 
-def _run(session: Session, trainer: MethodTrainer, report: Report, say: Say) -> None:
-    run = session.run
+def _run(opened: Opened, trainer: MethodTrainer, report: Report, say: Say) -> None:
+    run = opened.run
     if run.launch.train:
-        _train(session, trainer, report, say)
+        _train(opened, trainer, report, say)
     if trainer.interrupt.asked:
         return
     if run.launch.evaluate:
@@ -231,18 +231,18 @@ def _run(session: Session, trainer: MethodTrainer, report: Report, say: Say) -> 
         report.metrics |= metrics
         trainer.log_metrics("eval", metrics)
         trainer.save_metrics("eval", metrics)
-    if session.test_prompts is not None:
-        _predict(session, trainer, report, say)
+    if opened.test_prompts is not None:
+        _predict(opened, trainer, report, say)
 
 
-def _train(session: Session, trainer: MethodTrainer, report: Report, say: Say) -> None:
-    expected = training_log(session.forecast)
+def _train(opened: Opened, trainer: MethodTrainer, report: Report, say: Say) -> None:
+    expected = training_log(opened.forecast)
     with HeardBlock() as heard:
-        result = trainer.train(str(session.resume) if session.resume else None)
+        result = trainer.train(str(opened.resume) if opened.resume else None)
     state = trainer.state
     logged = heard.block(len(expected.splitlines()))
     report.training_log = {"forecast": expected, "actual": logged}
-    report.actual = dict(_actual(session, trainer))
+    report.actual = dict(_actual(opened, trainer))
     report.metrics |= result.metrics
     trainer.save_metrics("train", result.metrics)
     trainer.save_state()
@@ -254,15 +254,15 @@ def _train(session: Session, trainer: MethodTrainer, report: Report, say: Say) -
         say(f"  {row.name}: forecast {row.forecast:,}, actual {row.actual:,}")
 
 
-def _actual(session: Session, trainer: MethodTrainer) -> dict[str, int]:
+def _actual(opened: Opened, trainer: MethodTrainer) -> dict[str, int]:
     """What the trainer itself counted, by the names of the forecast."""
     args, state = trainer.args, trainer.state
-    assert session.train is not None
+    assert opened.train is not None
     parameters = list(trainer.accelerator.unwrap_model(trainer.model).parameters())
     loader = trainer.get_train_dataloader()
     per_epoch = trainer.set_initial_training_values(args, loader)[1]
     actual = {
-        "rows": session.train.facts.rows,
+        "rows": opened.train.facts.rows,
         "examples": trainer.num_examples(loader),
         "epochs": state.num_train_epochs,
         "batch per device": args.per_device_train_batch_size,
@@ -275,7 +275,7 @@ def _actual(session: Session, trainer: MethodTrainer) -> dict[str, int]:
         "trainable parameters": sum(p.numel() for p in parameters if p.requires_grad),
         "total parameters": num_parameters(trainer.accelerator.unwrap_model(trainer.model)),
     }
-    if not trainer.interrupt.asked and session.resume is None:
+    if not trainer.interrupt.asked and opened.resume is None:
         actual["trained tokens"] = trainer.trained_tokens
     return actual
 
@@ -290,38 +290,38 @@ def num_parameters(model: torch.nn.Module) -> int:
 
 
 def _answers(
-    session: Session, trainer: MethodTrainer, prompts: Prepared
+    opened: Opened, trainer: MethodTrainer, prompts: Prepared
 ) -> tuple[list[str], list[str], dict[str, float]]:
     """The generated answers, the wanted ones, and the scores of the first against the second."""
-    run = session.run
+    run = opened.run
     answers = predict(
         trainer.accelerator.unwrap_model(trainer.model),
         prompts.dataset,
-        prompt_collator(session.tokenizer, run.data),
+        prompt_collator(opened.tokenizer, run.data),
         generate=run.generate,
         batch=run.batch.eval,
         seed=run.launch.seed,
     )
     labels = prompts.dataset.labels
     wanted = [
-        session.text([label for label in labels[row].tolist() if label != UNTRAINED])
+        opened.text([label for label in labels[row].tolist() if label != UNTRAINED])
         for row in range(len(labels))
     ]
     scores = score(answers, wanted, protocol=run.generate.metrics)
     return answers, wanted, {**scores.means, "empty_predictions": scores.num_empty}
 
 
-def _predict(session: Session, trainer: MethodTrainer, report: Report, say: Say) -> None:
-    prompts = session.test_prompts
+def _predict(opened: Opened, trainer: MethodTrainer, report: Report, say: Say) -> None:
+    prompts = opened.test_prompts
     assert prompts is not None
     clock = time.monotonic()
-    answers, wanted, scores = _answers(session, trainer, prompts)
+    answers, wanted, scores = _answers(opened, trainer, prompts)
     metrics = {f"predict_{name}": value for name, value in scores.items()}
     metrics |= {"predict_samples": len(answers), "predict_runtime": time.monotonic() - clock}
     report.metrics |= metrics
     report.samples = [
         {
-            "prompt": session.text(prompts.dataset.input_ids[row].tolist()),
+            "prompt": opened.text(prompts.dataset.input_ids[row].tolist()),
             "labels": wanted[row],
             "predict": answers[row],
         }
@@ -330,4 +330,4 @@ def _predict(session: Session, trainer: MethodTrainer, report: Report, say: Say)
     trainer.log_metrics("predict", metrics)
     trainer.save_metrics("predict", metrics)
     if trainer.accelerator.is_main_process:
-        say(f"predictions: {write_predictions(session.output, wanted, answers)}")
+        say(f"predictions: {write_predictions(opened.output, wanted, answers)}")
