@@ -66,13 +66,11 @@ OPTIONS = {
 
 
 def sort_words(verb: str, words: Sequence[str]) -> Words:
-    """Files first, then flags; ``--set`` takes every word with a '=' that follows; the verb's own
+    """Files come before flags; ``--set`` takes every word with a '=' that follows; the verb's own
     options apart.
     """
     sorted_words, rest = Words((verb, *words)), list(words)
     options = OPTIONS[verb]
-    while rest and (rest[0] == "-" or not rest[0].startswith("-")):
-        sorted_words.files.append(rest.pop(0))
     while rest:
         word = rest.pop(0)
         name, given, value = word.removeprefix("--").partition("=")
@@ -90,9 +88,22 @@ def sort_words(verb: str, words: Sequence[str]) -> Words:
                     )
                 value = rest.pop(0)
             sorted_words.options[name] = value
+        elif not sorted_words.flags and (word == "-" or not word.startswith("-")):
+            sorted_words.files.append(word)
         else:
             sorted_words.flags.append(word)
     return sorted_words
+
+
+def refuse_nothing(words: Words, verb: str) -> None:
+    """Raises UserError where no file, flag or setting follows the verb."""
+    if not (words.files or words.flags or words.set):
+        raise refuse(
+            what=f"`foretune {verb}` is given nothing",
+            where="command line",
+            why="a run is read from files, flags or settings",
+            fix=f"name one, for example: foretune {verb} train.sh",
+        )
 
 
 def read_run(words: Words) -> Run:
@@ -114,7 +125,9 @@ def explain(words: Words) -> int:
     words.files = [word for word in words.files if word not in names]
     run = read_run(words) if words.files or words.flags or words.set else None
     if names:
-        texts = [explain_parameter(find(name), run, language=language) for name in names]
+        texts = [
+            explain_parameter(path, run, language=language) for name in names for path in find(name)
+        ]
         print("\n\n".join(texts))
     elif run is not None:
         print("\n".join(explain_run(run, language=language)))
@@ -162,6 +175,7 @@ def plan(words: Words) -> int:
     from .plan.forecast import remarks, training_log
     from .train.foresee import foresee
 
+    refuse_nothing(words, "plan")
     run = read_run(words)
     if "trainable" in words.options:
         return trainable(run, words.options["trainable"])
@@ -214,6 +228,7 @@ def run_whole(run: Run, words: Words) -> int:
 def convert(words: Words) -> int:
     from .formats.run_file import write_run
 
+    refuse_nothing(words, "convert")
     print(write_run(read_run(words)), end="")
     return 0
 

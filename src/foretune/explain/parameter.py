@@ -16,20 +16,23 @@ LABELS = {
 }
 
 
-def find(name: str) -> str:
+def find(name: str) -> list[str]:
     """The dotted path of a parameter, by its path, its last part, or any name that a format has for
-    it.
+    it; all the paths of a section ('optim') by its name.
     """
     paths = parameters()
     if name in paths:
-        return name
+        return [name]
     bare = name.lstrip("-").replace("-", "_")
     for path, names in spellings().items():
         if bare in names:
-            return path
+            return [path]
     ends = [path for path in paths if path.endswith(f".{bare}")]
     if len(ends) == 1:
-        return ends[0]
+        return ends
+    inside = [path for path in paths if path.startswith(f"{name}.")]
+    if inside:
+        return inside
     if ends:
         raise refuse(
             what=f"{name!r} is the name of {len(ends)} parameters",
