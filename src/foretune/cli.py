@@ -191,7 +191,7 @@ def plan(words: Words) -> int:
         print(training_log(expected))
     for remark in remarks(expected):
         print(f"  {remark}")
-    for note in run.notes:
+    for note in expected.run.notes:
         print(f"note: {note}")
     return 0
 

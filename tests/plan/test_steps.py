@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from foretune.cli import main
 from foretune.facts import DataFacts, Facts
 from foretune.params.arch import read_architecture
 from foretune.params.resolve import resolve
@@ -94,6 +95,22 @@ def test_128_prefix_tokens_train_as_many_parameters_as_published(
     values = {"method.prefix.length": 128, "method.prefix.projection": projection}
     run = resolve(Run().set(values), shape)
     assert forecast(run, Facts(transformers="5.23.0"), shape).trainable == trainable
+
+
+def test_the_plan_names_the_steps_of_the_version_that_saved_the_config(shared, tmp_path, capsys):
+    rows = tmp_path / "rows.json"
+    rows.write_text('{"q": "a", "a": "b"}\n' * 243)
+    config = str(shared / "inputs/chatglm2-6b-finetuned/config.json")
+    flags = ["--train_file", str(rows), "--prompt_column", "q", "--response_column", "a"]
+    flags += ["--per_device_train_batch_size", "4", "--gradient_accumulation_steps", "4"]
+    flags += ["--num_train_epochs", "100", "--lora_rank", "8"]
+    assert main(["plan", config, *flags]) == 0
+    shown = capsys.readouterr().out
+    assert "Total optimization steps = 1,600" in shown
+    assert "transformers 4.30.2 made 1,500 steps of this run" in shown
+    assert main(["plan", config, *flags, "--transformers", "4.30.2"]) == 0
+    written = (shared / "inputs/chatglm2-6b-finetuned/train.log").read_text()
+    assert capsys.readouterr().out.startswith(written)
 
 
 class Rows(list):

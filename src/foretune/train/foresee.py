@@ -6,16 +6,19 @@ Needs no weights, and no torch unless tokens are asked for.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ..data.read import Split, count_rows
 from ..errors import UserError
 from ..facts import DataFacts, Facts
-from ..formats.model_config import model_file
+from ..formats.model_config import ModelFile, model_file
 from ..params.resolve import resolve
 from ..params.run import Run
+from ..params.setting import Note
 from ..plan.forecast import Forecast, forecast
-from ..plan.version import installed
+from ..plan.version import installed, release
+from ..text import place
 
 
 def foresee(run: Run, *, transformers: str | None = None, tokens: bool = False) -> Forecast:
@@ -41,7 +44,26 @@ def foresee(run: Run, *, transformers: str | None = None, tokens: bool = False) 
             validation=_counted(evaluates(run), run.data.validation, run, "evaluate"),
             test=_counted(run.launch.predict, run.data.test, run, "predict"),
         )
-    return forecast(run, facts, config.shape if config else None)
+    expected = forecast(run, facts, config.shape if config else None)
+    if config is None or transformers is not None:
+        return expected
+    return replace(expected, run=run.add((), _as_its_writer_counted(expected, config)))
+
+
+def _as_its_writer_counted(expected: Forecast, config: ModelFile) -> Iterator[Note]:
+    """The steps by the version that saved config.json, where they differ: its logs have them."""
+    version = config.keys.get("transformers_version")
+    if not isinstance(version, str) or not release(version) or expected.steps is None:
+        return
+    facts = replace(expected.facts, transformers=version)
+    then = forecast(expected.run, facts, expected.shape).steps
+    assert then is not None
+    if then.steps != expected.steps.steps:
+        yield Note(
+            f"transformers {version} made {then.steps:,} steps of this run",
+            place(config.file, config.lines.get("transformers_version")),
+            f"it saved this config.json; `foretune plan --transformers {version}` counts as it did",
+        )
 
 
 def evaluates(run: Run) -> bool:
