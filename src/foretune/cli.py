@@ -118,7 +118,7 @@ def explain(words: Words) -> int:
     from .explain.settings import explain_run
 
     language = words.language()
-    if not words.files and not words.flags:
+    if not (words.files or words.flags or words.set):
         print("\n".join(parameter_list(language=language)))
         return 0
     names = [word for word in words.files if is_parameter(word)]

@@ -32,11 +32,10 @@ def measure(run: Run, tokenizer: Any, *, progress: bool = True) -> Facts:
         )
         return prepared.facts
 
-    evaluates = launch.evaluate or (launch.train and run.record.eval_strategy != "no")
     return Facts(
         transformers=transformers.__version__,
-        devices=(launch.processes or 1) * launch.nodes,
+        devices=launch.all_processes,
         train=facts(launch.train, data.train, "train"),
-        validation=facts(evaluates, data.validation, "evaluate"),
+        validation=facts(run.evaluates, data.validation, "evaluate"),
         test=facts(launch.predict, data.test, "predict"),
     )

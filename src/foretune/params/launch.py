@@ -172,3 +172,8 @@ class Launch(Section):
 
     写在命令前面的其他环境变量。shell 里已经设置的变量保持不变。
     """
+
+    @property
+    def all_processes(self) -> int:
+        """Processes on all nodes together, one for each device."""
+        return (self.processes or 1) * self.nodes

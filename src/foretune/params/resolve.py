@@ -114,7 +114,7 @@ def missing(run: Run) -> Iterator[Problem]:
         "data.prompt_column": ("--prompt_column", True),
         "data.response_column": ("--response_column", True),
         "data.train": ("--train_file", run.launch.train),
-        "data.validation": ("--validation_file", run.launch.evaluate or _evaluates_on_the_way(run)),
+        "data.validation": ("--validation_file", run.evaluates),
         "data.test": ("--test_file", run.launch.predict),
     }
     if not (run.launch.train or run.launch.evaluate or run.launch.predict):
@@ -130,14 +130,10 @@ def missing(run: Run) -> Iterator[Problem]:
             )
 
 
-def _evaluates_on_the_way(run: Run) -> bool:
-    return run.launch.train and run.record.eval_strategy != "no"
-
-
 def _asked_by(run: Run, path: str) -> str:
     asks = {"data.train": "train", "data.validation": "evaluate", "data.test": "predict"}
     verbs = [asks[path]] if path in asks else ["train", "evaluate", "predict"]
     origins = [run.origin(f"launch.{verb}") for verb in verbs if getattr(run.launch, verb)]
-    if path == "data.validation" and _evaluates_on_the_way(run):
+    if path == "data.validation" and run.evaluates_on_the_way:
         origins.append(run.origin("record.eval_strategy"))
     return ", ".join(str(origin) for origin in origins)

@@ -86,6 +86,16 @@ class Run(Section):
             for problem in error.problems
         )
 
+    @property
+    def evaluates_on_the_way(self) -> bool:
+        """Whether training stops now and then to look at the validation rows."""
+        return self.launch.train and self.record.eval_strategy != "no"
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether the run looks at its validation rows at all."""
+        return self.launch.evaluate or self.evaluates_on_the_way
+
     def set(self, values: Mapping[str, object], origin: Origin | None = None) -> Run:
         """A run with these values on top. Raises UserError naming every value that does not fit."""
         settings = [

@@ -34,7 +34,6 @@ from ..tokenizers import load_tokenizer
 from ..tune import Method, method
 from .arguments import arguments_of, told_of
 from .base import at_base, load_as_asked, untrained, with_hub_config
-from .foresee import evaluates
 from .heard import HeardBlock
 from .launch import refuse_other_processes
 from .output import checkpoints, refuse_finished, refuse_unwritable, resume_point
@@ -139,8 +138,8 @@ def open_run(run: Run, say: Say) -> Opened:
         forecast=forecast(run, Facts(transformers=installed("transformers")), None),
         tokenizer=tokenizer,
         train=rows(launch.train, data.train, "train", True),
-        validation=rows(evaluates(run), data.validation, "evaluate", True),
-        validation_prompts=rows(evaluates(run) and enabled, data.validation, "evaluate", False),
+        validation=rows(run.evaluates, data.validation, "evaluate", True),
+        validation_prompts=rows(run.evaluates and enabled, data.validation, "evaluate", False),
         test_prompts=rows(launch.predict, data.test, "predict", False),
         resume=resume,
     )
@@ -276,7 +275,7 @@ def _actual(opened: Opened, trainer: MethodTrainer) -> dict[str, int]:
         "total parameters": num_parameters(trainer.accelerator.unwrap_model(trainer.model)),
     }
     if not trainer.interrupt.asked and opened.resume is None:
-        actual["trained tokens"] = trainer.trained_tokens
+        actual["trained tokens"] = int(trainer.trained_tokens)
     return actual
 
 

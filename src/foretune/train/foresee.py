@@ -41,7 +41,7 @@ def foresee(run: Run, *, transformers: str | None = None, tokens: bool = False) 
             transformers=version,
             devices=devices(run),
             train=_counted(run.launch.train, run.data.train, run, "train"),
-            validation=_counted(evaluates(run), run.data.validation, run, "evaluate"),
+            validation=_counted(run.evaluates, run.data.validation, run, "evaluate"),
             test=_counted(run.launch.predict, run.data.test, run, "predict"),
         )
     expected = forecast(run, facts, config.shape if config else None)
@@ -66,15 +66,10 @@ def _as_its_writer_counted(expected: Forecast, config: ModelFile) -> Iterator[No
         )
 
 
-def evaluates(run: Run) -> bool:
-    """Whether the run looks at its validation rows at all."""
-    return run.launch.evaluate or (run.launch.train and run.record.eval_strategy != "no")
-
-
 def devices(run: Run) -> int:
     """Data-parallel processes: those that run already, or those that the launcher will start."""
     started = os.environ.get("WORLD_SIZE")
-    return int(started) if started else (run.launch.processes or 1) * run.launch.nodes
+    return int(started) if started else run.launch.all_processes
 
 
 def _counted(wanted: bool, file: str | None, run: Run, split: Split) -> DataFacts | None:

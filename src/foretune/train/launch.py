@@ -29,7 +29,7 @@ def set_environment(run: Run) -> None:
 
 def refuse_other_processes(run: Run, running: int) -> None:
     """Raises UserError where a run that asks for several processes is started in another number."""
-    asked = (run.launch.processes or 1) * run.launch.nodes
+    asked = run.launch.all_processes
     if asked not in (1, running):
         raise refuse(
             what=f"{counted(asked, 'process', 'processes')} are asked for, and {running} runs",
@@ -41,8 +41,7 @@ def refuse_other_processes(run: Run, running: int) -> None:
 
 def needs_processes(run: Run) -> bool:
     """Whether the run asks for several processes, and they do not run already."""
-    several = (run.launch.processes or 1) > 1 or run.launch.nodes > 1
-    return several and not started_by_launcher()
+    return run.launch.all_processes > 1 and not started_by_launcher()
 
 
 def relaunch(run: Run, line: Sequence[str]) -> int:

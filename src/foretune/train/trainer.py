@@ -54,7 +54,9 @@ class MethodTrainer(Seq2SeqTrainer):
         )
         self.method = method
         self.replaces = list(replaces)
-        self.trained_tokens = 0
+        self.trained_tokens: torch.Tensor | int = 0
+        """Counted where the batches are: as a number it would make the device wait at every step.
+        """
         self.generation: Callable[[], dict[str, float]] | None = None
         """What to measure beside the loss when the model is evaluated: the scores of generated
         text.
@@ -74,7 +76,7 @@ class MethodTrainer(Seq2SeqTrainer):
         """
         batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
         if num_items is not None and batches:
-            self.trained_tokens += int(torch.as_tensor(num_items).flatten()[0])
+            self.trained_tokens += torch.as_tensor(num_items).flatten()[0].long()
         return batches, num_items
 
     def evaluate(

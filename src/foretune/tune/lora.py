@@ -14,7 +14,7 @@ from ..errors import Problem, UserError, refuse
 from ..formats.json_text import read_json
 from ..params.run import Run
 from ..text import nearest, sentence_list
-from .stored import stored
+from .stored import base_of, stored
 
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 
@@ -35,9 +35,7 @@ def attach(model: PreTrainedModel, run: Run) -> PeftModel:
         ),
     )
     assert isinstance(adapted, PeftModel)
-    base = model.name_or_path or ""
-    if Path(base).is_dir():  # as it stands, it would count from the folder of whoever reads it
-        adapted.peft_config["default"].base_model_name_or_path = str(Path(base).resolve())
+    adapted.peft_config["default"].base_model_name_or_path = base_of(model.name_or_path)
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()

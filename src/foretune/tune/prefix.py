@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from ..errors import Problem, UserError, refuse
 from ..params.run import Run
 from ..text import sentence_list
-from .stored import stored
+from .stored import base_of, stored
 
 PUBLISHED = "pytorch_model.bin"
 SAFE = "prefix_encoder.safetensors"
@@ -60,14 +60,13 @@ def save(model: PreTrainedModel, folder: Path) -> None:
     torch.save(tensors, folder / PUBLISHED)
     save_file(tensors, folder / SAFE, metadata={"format": "pt"})
     model.config.save_pretrained(folder)
-    _name_the_base(folder / "config.json", model.config.name_or_path or "")
+    _name_the_base(folder / "config.json", base_of(model.config.name_or_path))
 
 
 def _name_the_base(config: Path, base: str) -> None:
     """Where the frozen weights are, under the key of older transformers, which version 5 drops."""
     content = json.loads(config.read_text("utf-8"))
-    where = str(Path(base).resolve()) if Path(base).is_dir() else base
-    named = {"_name_or_path": where, **content}
+    named = {"_name_or_path": base, **content}
     config.write_text(json.dumps(named, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -11,6 +11,13 @@ from ..errors import refuse
 from ..models.checkpoint import COPY_AGAIN, UNREADABLE, read_tensors
 
 
+def base_of(name: str | None) -> str:
+    """The name of a base as a checkpoint keeps it: a folder's from the root on, since as it stands
+    it would count from the folder of whoever reads it.
+    """
+    return str(Path(name).resolve()) if name and Path(name).is_dir() else name or ""
+
+
 def stored(folder: Path, names: Sequence[str], *, what: str, kind: str) -> dict[str, Tensor]:
     """The tensors of the first of the files ``names`` that ``folder`` has.
 
