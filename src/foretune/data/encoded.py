@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from ..errors import refuse
 from ..params.data import Data
 from .rows import History, Row
 
@@ -64,19 +63,20 @@ class Family(Protocol):
 
 
 def family_of(tokenizer: Any) -> Family:
-    """The module of this folder that is named like the tokenizer's family.
-
-    Raises:
-        UserError: where there is none.
+    """The module of this folder that is named like the tokenizer's family; ``chat_template`` for
+    the tokenizers of transformers, which bring their own.
     """
-    if not hasattr(tokenizer, "family"):
-        raise refuse(
-            what=f"rows cannot be encoded with a {type(tokenizer).__name__}",
-            where=tokenizer.name_or_path or "the model's tokenizer",
-            why="how a prompt and its answer become one text is known for the ChatGLM families",
-            fix="use the tokenizer of ChatGLM-6B, ChatGLM2-6B or ChatGLM3-6B",
-        )
-    return cast(Family, importlib.import_module(f"{__package__}.{tokenizer.family}"))
+    name = getattr(tokenizer, "family", "chat_template")
+    return cast(Family, importlib.import_module(f"{__package__}.{name}"))
+
+
+def text_ids(text: str, tokenizer: Any, data: Data) -> list[int]:
+    """The ids of what a user wrote, without special tokens around it.
+
+    Control tokens that are named in it stay letters, unless ``data.reading`` is "published".
+    """
+    plain = data.reading != "published"
+    return tokenizer.encode(text, add_special_tokens=False, split_special_tokens=plain)
 
 
 @dataclass(frozen=True, slots=True)

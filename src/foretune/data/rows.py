@@ -35,6 +35,8 @@ class Row:
     prompt: str
     response: str
     history: History = ()
+    system: str = ""
+    """What a conversation is opened with, before its first round; empty where nothing is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,24 @@ class Data(Section):
     历史对话所在的列，内容为若干“问、答”对。它们拼入提示词，因此不参与损失计算。
     """
 
+    messages_column: str | None = param(None, matters=2)
+    """Column with a whole conversation, a list of messages, each with who says it and what; it
+    stands in place of the prompt, response and history columns. Roles may be spelt role/content or
+    from/value.
+
+    整段对话所在的列：若干条消息的列表，每条写明由谁说、说了什么。它取代提示、回答和历史三列。键名可
+    以是 role/content，也可以是 from/value。
+    """
+
+    trained_answers: Literal["last", "every"] | None = param(
+        None, matters=2, when_unset="every one with data.messages_column, else the last"
+    )
+    """Which answers of a conversation carry a loss. Every answer costs no more than the last one
+    alone: the tokens run through the model either way.
+
+    对话中哪些回答计算损失。训练每一个回答并不比只训练最后一个更费时：无论如何这些词元都要经过模型。
+    """
+
     source_prefix: str = param("")
     """Text in front of every prompt, before the round marks of a dialogue; its tokens count as
     prompt.
@@ -138,6 +156,17 @@ class Data(Section):
 
     数据行如何变成词元与标签：要么逐词元照官方 main.py 处理，以便复现它的结果；要么只改掉其中会损坏
     数据的地方。
+    """
+
+    reading: Literal["plain", "published"] | None = param(
+        None, matters=2, when_unset="published with the official protocol, else plain"
+    )
+    """What becomes of a control token's name that stands in a user's text, such as an end mark. Read
+    plainly it stays the letters that were written; the published tokenizers turn it into the token
+    itself, so a row can end its own answer or pose as another speaker.
+
+    用户文字中出现控制词元的名字（例如结束标记）时如何处理。按普通文字读取时，它仍是写下的那些字符；
+    官方分词器则把它变成该控制词元，于是一行数据可以提前结束回答，或冒充另一个说话者。
     """
 
     overlong: Literal["cut", "drop", "refuse"] = param("cut", matters=2)

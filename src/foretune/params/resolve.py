@@ -58,6 +58,20 @@ def _lora_targets(run: Run, shape: Shape | None, device: Device) -> Iterator[Set
         yield _taken("method.lora.targets", targets, "the linears this family is tuned on")
 
 
+def _rows(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:
+    data = run.data
+    if data.trained_answers is None:
+        if data.messages_column is not None:
+            yield _taken("data.trained_answers", "every", "data.messages_column is written")
+        else:
+            yield _taken("data.trained_answers", "last", "a row has one response")
+    if data.reading is None:
+        if data.protocol == "official":
+            yield _taken("data.reading", "published", "data.protocol is official")
+        else:
+            yield _taken("data.reading", "plain", "what users write is text")
+
+
 def _lengths(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:
     data = run.data
     if data.max_eval_target_length is None:
@@ -96,7 +110,7 @@ def _launch(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:
         yield _taken("launch.processes", 1, "no launcher asks for more")
 
 
-RULES: tuple[Rule, ...] = (_method, _model, _lora_targets, _lengths, _dtype, _launch)
+RULES: tuple[Rule, ...] = (_method, _model, _lora_targets, _rows, _lengths, _dtype, _launch)
 
 
 def missing(run: Run) -> Iterator[Problem]:
@@ -119,6 +133,8 @@ def missing(run: Run) -> Iterator[Problem]:
     }
     if not (run.launch.train or run.launch.evaluate or run.launch.predict):
         return
+    if run.data.messages_column is not None:
+        del wanted["data.prompt_column"], wanted["data.response_column"]
     for path, (flag, needed) in wanted.items():
         from_hub = path.startswith("data.") and run.data.dataset is not None
         if needed and run.get(path) is None and not (from_hub and not path.endswith("column")):
