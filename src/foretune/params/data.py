@@ -161,9 +161,9 @@ class Data(Section):
     reading: Literal["plain", "published"] | None = param(
         None, matters=2, when_unset="published with the official protocol, else plain"
     )
-    """What becomes of a control token's name that stands in a user's text, such as an end mark. Read
-    plainly it stays the letters that were written; the published tokenizers turn it into the token
-    itself, so a row can end its own answer or pose as another speaker.
+    """What becomes of a control token's name in a user's text, such as an end mark. Read plainly it
+    stays the letters that were written; the published tokenizers turn it into the token itself, so
+    a row can end its own answer or pose as another speaker.
 
     用户文字中出现控制词元的名字（例如结束标记）时如何处理。按普通文字读取时，它仍是写下的那些字符；
     官方分词器则把它变成该控制词元，于是一行数据可以提前结束回答，或冒充另一个说话者。
