@@ -29,7 +29,7 @@ from .optim import Optim
 from .precision import Precision
 from .record import Record
 from .schedule import Schedule
-from .setting import COMMAND_LINE, DEFAULT, Note, Origin, Setting
+from .setting import AUTO, COMMAND_LINE, DEFAULT, Note, Origin, Setting
 from .trainer import Trainer
 
 
@@ -64,9 +64,15 @@ class Run(Section):
     def origin(self, path: str) -> Origin:
         """Where the value at ``path`` came from; the last one written counts."""
         for setting in reversed(self.settings):
-            if setting.path == path:
+            if setting.path == path and setting.value is not AUTO:
                 return setting.origin
         return DEFAULT
+
+    @property
+    def autos(self) -> tuple[Setting, ...]:
+        """What is written as "auto": its value comes from wherever else one is written, or is the
+        default."""
+        return tuple(setting for setting in self.settings if setting.value is AUTO)
 
     def shown(self, path: str) -> object:
         """The value as it may be shown: a secret's is not."""
@@ -150,6 +156,8 @@ def compose(settings: Iterable[Setting], notes: Iterable[Note] = ()) -> Run:
     for setting in settings:
         if setting.path not in parameters():
             problems.append(_unknown(setting))
+            continue
+        if setting.value is AUTO:
             continue
         try:
             _put(values, setting.path, _validated(setting))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from ..text import place
 
@@ -38,6 +39,17 @@ DEFAULT = Origin(reason="default")
 def derived(reason: str) -> Origin:
     """The origin of a value that was taken from another one."""
     return Origin(reason=reason)
+
+
+class Auto(Enum):
+    """The value of a setting that leaves it to another source: DeepSpeed's and accelerate's
+    "auto".
+    """
+
+    AUTO = "auto"
+
+
+AUTO = Auto.AUTO
 
 
 @dataclass(frozen=True, slots=True)
