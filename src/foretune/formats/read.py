@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, cast
 
 from ..errors import Problem, UserError, refuse
-from ..params.run import Run, compose, parameters
+from ..params.run import Run, compose_sound, parameters
 from ..params.setting import COMMAND_LINE, Note, Origin, Setting
 from ..text import nearest, place, sentence_list
 from . import official
@@ -43,6 +43,18 @@ def read(
     Raises:
         UserError: with every problem of every source.
     """
+    run, problems = read_sound(*sources, flags=flags, set=set)
+    if problems:
+        raise UserError(problems)
+    return run
+
+
+def read_sound(
+    *sources: str | Path,
+    flags: Sequence[str] = (),
+    set: Mapping[str, object] | Sequence[str] = (),
+) -> tuple[Run, list[Problem]]:
+    """What can be used of these sources, as a run, and everything that is wrong with the rest."""
     whole = Reading()
     for source in sources:
         _collect(whole, lambda source=source: _read_source(source))
@@ -61,21 +73,19 @@ def _collect(whole: Reading, read_one: Callable[[], Reading]) -> None:
         whole.problems += error.problems
 
 
-def _composed(whole: Reading) -> Run:
+def _composed(whole: Reading) -> tuple[Run, list[Problem]]:
     """The run: what is implied below what is written, and what its config.json has to say."""
-    problems = list(whole.all_problems())
     implied = official.implied(whole.settings, whole.programs)
+    run, misfits = compose_sound([*implied, *whole.settings], whole.notes)
+    problems = [*whole.all_problems(), *misfits]
     try:
-        run = compose([*implied, *whole.settings], whole.notes)
         config = config_path(run)
-        if config is not None and not problems:
+        if config is not None:
             _, notes = read_model_config(_text(config), str(config))
             run = run.add((), notes)
     except UserError as error:
-        raise UserError([*problems, *error.problems]) from None
-    if problems:
-        raise UserError(problems)
-    return run
+        problems += error.problems
+    return run, problems
 
 
 def _read_source(source: str | Path) -> Reading:

@@ -150,22 +150,31 @@ def compose(settings: Iterable[Setting], notes: Iterable[Note] = ()) -> Run:
     Raises:
         UserError: with every setting that names no parameter or does not fit its type or range.
     """
-    settings = tuple(settings)
+    run, problems = compose_sound(settings, notes)
+    if problems:
+        raise UserError(problems)
+    return run
+
+
+def compose_sound(
+    settings: Iterable[Setting], notes: Iterable[Note] = ()
+) -> tuple[Run, list[Problem]]:
+    """The run of those settings that can be used, and what is wrong with the others."""
     values: dict[str, Any] = {}
+    sound: list[Setting] = []
     problems: list[Problem] = []
     for setting in settings:
         if setting.path not in parameters():
             problems.append(_unknown(setting))
             continue
-        if setting.value is AUTO:
-            continue
         try:
-            _put(values, setting.path, _validated(setting))
+            if setting.value is not AUTO:
+                _put(values, setting.path, _validated(setting))
+            sound.append(setting)
         except ValidationError as error:
             problems.append(_misfit(setting, error))
-    if problems:
-        raise UserError(problems)
-    return Run.model_validate({**values, "settings": settings, "notes": tuple(notes)})
+    run = Run.model_validate({**values, "settings": tuple(sound), "notes": tuple(notes)})
+    return run, problems
 
 
 def _validated(setting: Setting) -> Any:
