@@ -9,29 +9,52 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from .formula import formula
 from .version import release
 
 COUNTS_THE_LAST_PARTIAL_ACCUMULATION = (4, 52)
 """The first release in which an epoch's last partial accumulation is a step."""
 
 
+@formula("batches")
 def batches_per_epoch(examples: int, micro: int, devices: int, drop_last: bool) -> int:
-    """Micro batches that one device sees in an epoch."""
-    if drop_last:
-        return examples // (micro * devices)
-    return math.ceil(examples / (micro * devices))
+    """Micro batches that one device sees in an epoch.
+
+    每个设备在一轮中处理的微批次数。
+    """
+    return examples // (micro * devices) if drop_last else math.ceil(examples / (micro * devices))
 
 
+@formula("steps")
 def steps_per_epoch(batches: int, accumulation: int, transformers: str) -> int:
-    """Optimizer steps in an epoch of ``batches`` micro batches."""
-    if release(transformers) < COUNTS_THE_LAST_PARTIAL_ACCUMULATION:
-        return max(batches // accumulation, 1)
-    return max(math.ceil(batches / accumulation), 1)
+    """Optimizer steps in an epoch of so many micro batches.
+
+    一轮中的优化器步数。
+    """
+    return max(
+        batches // accumulation
+        if release(transformers) < COUNTS_THE_LAST_PARTIAL_ACCUMULATION
+        else math.ceil(batches / accumulation),
+        1,
+    )
 
 
+@formula("steps")
 def warmup_steps(warmup: float, steps: int) -> int:
-    """Steps until the learning rate is whole; a value below 1 is a share of all steps."""
+    """Steps until the learning rate is whole; a value below 1 is a share of all steps.
+
+    学习率升到设定值所用的步数；小于 1 的值表示占总步数的比例。
+    """
     return int(warmup) if warmup >= 1 else math.ceil(steps * warmup)
+
+
+@formula("examples")
+def total_batch(micro: int, accumulation: int, devices: int) -> int:
+    """Examples in one optimizer step, over all devices.
+
+    所有设备合计、每个优化器步的样本数。
+    """
+    return micro * accumulation * devices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +76,7 @@ class Steps:
     @property
     def total_batch(self) -> int:
         """Examples in one optimizer step, over all devices."""
-        return self.micro * self.accumulation * self.devices
+        return total_batch(self.micro, self.accumulation, self.devices)
 
     @property
     def passes(self) -> float:
