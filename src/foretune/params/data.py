@@ -189,3 +189,13 @@ class Data(Section):
 
     训练前把文本转成词元所用的进程数，不影响结果。
     """
+
+    @property
+    def read_as(self) -> Literal["plain", "published"]:
+        """``reading``, or what it is where nobody wrote it."""
+        return self.reading or ("published" if self.protocol == "official" else "plain")
+
+    @property
+    def answers(self) -> Literal["last", "every"]:
+        """``trained_answers``, or what it is where nobody wrote it."""
+        return self.trained_answers or ("last" if self.messages_column is None else "every")

@@ -61,15 +61,13 @@ def _lora_targets(run: Run, shape: Shape | None, device: Device) -> Iterator[Set
 def _rows(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:
     data = run.data
     if data.trained_answers is None:
-        if data.messages_column is not None:
-            yield _taken("data.trained_answers", "every", "data.messages_column is written")
-        else:
-            yield _taken("data.trained_answers", "last", "a row has one response")
+        whole = data.messages_column is not None
+        reason = "data.messages_column is written" if whole else "a row has one response"
+        yield _taken("data.trained_answers", data.answers, reason)
     if data.reading is None:
-        if data.protocol == "official":
-            yield _taken("data.reading", "published", "data.protocol is official")
-        else:
-            yield _taken("data.reading", "plain", "what users write is text")
+        official = data.protocol == "official"
+        reason = "data.protocol is official" if official else "what users write is text"
+        yield _taken("data.reading", data.read_as, reason)
 
 
 def _lengths(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:

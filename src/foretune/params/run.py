@@ -21,6 +21,7 @@ from ..text import nearest
 from .batch import Batch
 from .data import Data
 from .declare import Section, facts_of, param
+from .document import Document
 from .generate import Generate
 from .launch import Launch
 from .method import Method
@@ -53,6 +54,8 @@ class Run(Section):
 
     settings: tuple[Setting, ...] = param(())
     notes: tuple[Note, ...] = param(())
+    documents: tuple[Document, ...] = param(())
+    """Files beside the run that declare things of their own."""
 
     def get(self, path: str) -> Any:
         """The value at a dotted path: ``run.get('batch.micro')``."""
@@ -112,7 +115,8 @@ class Run(Section):
 
     def add(self, settings: Iterable[Setting], notes: Iterable[Note] = ()) -> Run:
         """A run with these settings after (so: stronger than) its own."""
-        return compose((*self.settings, *settings), (*self.notes, *notes))
+        run = compose((*self.settings, *settings), (*self.notes, *notes))
+        return run.model_copy(update={"documents": self.documents})
 
 
 @cache

@@ -26,7 +26,7 @@ class Amount:
 
     formula: Formula[...]
     arguments: tuple[Any, ...]
-    of: Words = Words("", "")
+    of: Words | None = None
     """What it is of, where the formula's own words leave that open."""
 
     @property

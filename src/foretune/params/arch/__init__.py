@@ -1,4 +1,6 @@
-"""Model families in the keys of their own config.json; a family is here by having a file here."""
+"""Model families in the keys of their own files (config.json, Meta's params.json); a family is here
+by having a file here.
+"""
 
 from __future__ import annotations
 
@@ -12,36 +14,37 @@ from typing import Any
 from pydantic import ValidationError
 
 from ...errors import Problem, UserError
-from .architecture import Architecture
+from .architecture import Architecture, Family, Remark
 from .shape import Linear, Shape, Weight
 
 __all__ = [
-    "Architecture", "Linear", "Shape", "Weight", "families", "family_of", "read_architecture",
+    "Architecture", "Family", "Linear", "Remark", "Shape", "Weight",
+    "families", "family_of", "read_architecture",
 ]  # fmt: skip
 
 
 @cache
-def families() -> tuple[type[Architecture], ...]:
+def families() -> tuple[type[Family], ...]:
     """Every family in this folder, in the order of the file names."""
     return tuple(
         found
         for module in pkgutil.iter_modules(__path__)
         for found in vars(importlib.import_module(f"{__name__}.{module.name}")).values()
         if isinstance(found, type)
-        and issubclass(found, Architecture)
+        and issubclass(found, Family)
         and found.__module__.endswith(f".{module.name}")
         and not inspect.isabstract(found)
     )
 
 
-def family_of(config: Mapping[str, Any]) -> type[Architecture] | None:
+def family_of(config: Mapping[str, Any]) -> type[Family] | None:
     """The family of a config.json, or None where no file here knows it."""
     return next((family for family in families() if family.matches(config)), None)
 
 
 def read_architecture(
     config: Mapping[str, Any], *, where: str = "config.json"
-) -> tuple[Architecture | None, dict[str, Any]]:
+) -> tuple[Family | None, dict[str, Any]]:
     """The declared part of a config.json, and the keys that its family does not know.
 
     ``(None, config)`` where no family matches. Raises UserError with all values that cannot be.

@@ -1,9 +1,12 @@
-"""What every config.json of transformers may hold, whatever the model."""
+"""What every file of a model's sizes declares, and what every config.json of transformers may hold,
+whatever the model.
+"""
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
@@ -12,13 +15,48 @@ from ..declare import Section, param
 from .shape import Shape
 
 
-class Architecture(Section, abc.ABC):
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What a key says that its value does not show."""
+
+    key: str
+    what: str
+    why: str
+
+
+class Family(Section, abc.ABC):
+    """A model family as the file of its sizes declares it, key by key.
+
+    以描述模型尺寸的文件的键声明的模型族。
+    """
+
+    model_config = ConfigDict(strict=True)
+
+    @classmethod
+    @abc.abstractmethod
+    def matches(cls, config: Mapping[str, Any]) -> bool:
+        """True where a file with these keys is of this family."""
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> Shape:
+        """The sizes of the model and every parameter it has."""
+
+    def remarks(self) -> Iterator[Remark]:
+        """What a reader of the file should know beside the values in it."""
+        yield from ()
+
+    @classmethod
+    def keys(cls) -> dict[str, str]:
+        """The keys of the file that this family knows, each with the name of its field."""
+        return {field.alias or name: name for name, field in cls.model_fields.items()}
+
+
+class Architecture(Family):
     """A model family as its config.json declares it, key by key.
 
     以 config.json 的键声明的模型族。
     """
-
-    model_config = ConfigDict(strict=True)
 
     model_type: str = param("")
     """The family; it decides which model class reads the weights.
@@ -95,18 +133,3 @@ class Architecture(Section, abc.ABC):
     批量生成时填充已结束行的词元 id。训练批次用什么填充、标签忽略什么，由分词器和训练脚本决定，而不
     是由该键决定。
     """
-
-    @classmethod
-    @abc.abstractmethod
-    def matches(cls, config: Mapping[str, Any]) -> bool:
-        """True where a config.json with these keys is of this family."""
-
-    @property
-    @abc.abstractmethod
-    def shape(self) -> Shape:
-        """The sizes of the model and every parameter it has."""
-
-    @classmethod
-    def keys(cls) -> dict[str, str]:
-        """The keys of config.json that this family knows, each with the name of its field."""
-        return {field.alias or name: name for name, field in cls.model_fields.items()}

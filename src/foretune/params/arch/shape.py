@@ -59,8 +59,9 @@ class Shape:
     """Width inside the feed-forward block, after the gate where there is one."""
     gated: bool
     """True where the first matrix of the feed-forward block makes a gate beside the value."""
-    vocab: int
-    """Rows of the embedding and of the output layer."""
+    vocab: int | None
+    """Rows of the embedding and of the output layer; None where config.json leaves it open, and
+    both are then missing in ``weights``."""
     max_positions: int | None
     tied: bool
     weights: tuple[Weight, ...]
@@ -69,6 +70,11 @@ class Shape:
     default_lora_targets: tuple[str, ...]
     quantised: tuple[str, ...]
     """Names of the linears that the published int4 and int8 checkpoints pack."""
+    encoder_decoder: bool = False
+    """True where an encoder reads the prompt and a decoder writes the answer, each in blocks of its
+    own; ``layers`` are those of one of them."""
+    remark: str = ""
+    """What to know beside the count of the parameters."""
 
     @property
     def num_parameters(self) -> int:
