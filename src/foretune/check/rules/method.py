@@ -1,0 +1,210 @@
+"""Rules about what trains, and how fast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...plan.parameters import targeted
+from ...text import sentence_list
+from ..finding import Found, both
+from ..rule import Example, Subject, rule
+from .examples import CHATGLM2
+
+TOO_FAST = {"lora": 2e-3, "full": 2e-4}
+"""Learning rates above which a run of the method mostly ends in NaN or noise."""
+
+TOO_SLOW = {"ptuning": 1e-3, "lora": 1e-6}
+"""And below which it mostly learns nothing within a usual number of steps."""
+
+
+@rule(
+    "M101",
+    "optim.learning_rate",
+    "method.name",
+    severity="warning",
+    source="https://github.com/zai-org/ChatGLM3/issues/532",
+    flags=Example({"launch.train": True, "method.name": "lora", "optim.learning_rate": 2e-2}),
+    allows=Example(
+        {"launch.train": True, "method.prefix.length": 128, "optim.learning_rate": 2e-2}
+    ),
+)
+def the_learning_rate_is_another_methods(it: Subject) -> Iterator[Found]:
+    """The prefix of P-Tuning v2 takes rates of about 1e-2; the same rate is hundreds of times too
+    large for LoRA or for full weights, and ruins them within a few steps.
+
+    P-Tuning v2 的前缀适合 1e-2 左右的学习率；同样的学习率对 LoRA 或全参数训练大了几百倍，几步之内就
+    会把权重毁掉。
+    """
+    method, rate = it.get("method.name"), it.get("optim.learning_rate")
+    if not it.get("launch.train") or rate <= TOO_FAST.get(method, rate):
+        return
+    usual = "1e-4 to 5e-4" if method == "lora" else "1e-5 to 5e-5"
+    yield it.found(
+        "optim.learning_rate",
+        both(
+            f"learning_rate = {rate:g} with the method {method}",
+            f"方法为 {method}，学习率为 {rate:g}",
+        ),
+        fix=both(f"usual are {usual}", f"常用范围是 {usual.replace('to', '到')}"),
+    )
+
+
+@rule(
+    "M102",
+    "optim.learning_rate",
+    "method.name",
+    severity="warning",
+    source="https://github.com/zai-org/ChatGLM-6B/blob/main/ptuning/train.sh",
+    flags=Example({"launch.train": True, "method.prefix.length": 128, "optim.learning_rate": 5e-5}),
+    allows=Example(
+        {"launch.train": True, "method.prefix.length": 128, "optim.learning_rate": 2e-2}
+    ),
+)
+def the_learning_rate_moves_nothing(it: Subject) -> Iterator[Found]:
+    """A prefix starts as random numbers and is far from the embeddings that a model knows; at the
+    rates of full tuning it hardly leaves its start within a usual run.
+
+    前缀从随机数开始，与模型熟悉的表示相距很远；用全参数训练的学习率，通常的步数内它几乎不动。
+    """
+    method, rate = it.get("method.name"), it.get("optim.learning_rate")
+    if it.get("launch.train") and 0 < rate < TOO_SLOW.get(method, 0):
+        usual = "5e-3 to 2e-2" if method == "ptuning" else "1e-4 to 5e-4"
+        yield it.found(
+            "optim.learning_rate",
+            both(
+                f"learning_rate = {rate:g} with the method {method}",
+                f"方法为 {method}，学习率为 {rate:g}",
+            ),
+            fix=both(f"usual are {usual}", f"常用范围是 {usual.replace('to', '到')}"),
+        )
+
+
+@rule(
+    "M103",
+    "method.lora.targets",
+    severity="error",
+    source="https://github.com/huggingface/peft/issues/2368",
+    flags=Example(
+        {"method.name": "lora", "method.lora.targets": ["q_proj", "v_proj"]}, model=CHATGLM2
+    ),
+    allows=Example(
+        {"method.name": "lora", "method.lora.targets": ["query_key_value"]}, model=CHATGLM2
+    ),
+)
+def target_modules_match_nothing(it: Subject) -> Iterator[Found]:
+    """A target names linear layers of the model by the end of their path. A name that no layer ends
+    in adds no adapter; where none of them matches, PEFT refuses to start.
+
+    target_modules 按路径结尾匹配模型的线性层。没有任何层以它结尾的名称不会加上适配器；全部不匹配
+    时，PEFT 会拒绝启动。
+    """
+    targets, shape = it.get("method.lora.targets"), it.shape
+    if it.get("method.name") != "lora" or shape is None or not targets:
+        return
+    lost = [one for one in targets if one != "all-linear" and not targeted(shape, [one])]
+    if not lost:
+        return
+    there = sentence_list({one.name.rpartition(".")[2]: None for one in shape.linears})
+    yield it.found(
+        "method.lora.targets",
+        both(
+            f"no linear layer of this model ends in {sentence_list(lost)}",
+            f"该模型没有以 {sentence_list(lost)} 结尾的线性层",
+        ),
+        fix=both(f"take of {there}", f"可选：{there}"),
+        severity="error" if len(lost) == len(targets) else "warning",
+    )
+
+
+@rule(
+    "M104",
+    "method.lora.alpha",
+    "method.lora.rank",
+    severity="note",
+    source="arXiv:2106.09685 sec. 4.1",
+    flags=Example({"method.name": "lora", "method.lora.rank": 64, "method.lora.alpha": 8.0}),
+    allows=Example({"method.name": "lora", "method.lora.rank": 8, "method.lora.alpha": 32.0}),
+)
+def the_adapter_is_scaled_down(it: Subject) -> Iterator[Found]:
+    """LoRA's update is multiplied by alpha / rank. Raising the rank and leaving alpha shrinks every
+    update, as a smaller learning rate would.
+
+    LoRA 的更新要乘以 alpha / rank。只增大秩而不改 alpha，会让每次更新都变小，等同于降低学习率。
+    """
+    rank, alpha = it.get("method.lora.rank"), it.get("method.lora.alpha")
+    if it.get("method.name") == "lora" and alpha / rank < 0.5:
+        yield it.found(
+            "method.lora.alpha",
+            both(
+                f"alpha {alpha:g} / rank {rank} = {alpha / rank:.3g}",
+                f"alpha {alpha:g} / 秩 {rank} = {alpha / rank:.3g}",
+            ),
+            fix=both(
+                "give an alpha of one to two times the rank, and keep the ratio when the rank "
+                "changes",
+                "alpha 取秩的一到两倍，改变秩时保持这一比值",
+            ),
+        )
+
+
+@rule(
+    "M105",
+    "method.lora.rank",
+    severity="error",
+    source="arXiv:2106.09685 sec. 4.1: a product of rank r cannot be larger than the matrix",
+    flags=Example({"method.name": "lora", "method.lora.rank": 8192}, model=CHATGLM2),
+    allows=Example({"method.name": "lora", "method.lora.rank": 64}, model=CHATGLM2),
+)
+def the_rank_is_larger_than_the_matrix(it: Subject) -> Iterator[Found]:
+    """An adapter of a rank above the smaller side of its matrix has more parameters than training
+    the matrix itself, and can express nothing more.
+
+    适配器的秩超过矩阵较短的一边时，参数比直接训练该矩阵还多，却不能表达更多东西。
+    """
+    rank, targets, shape = it.get("method.lora.rank"), it.get("method.lora.targets"), it.shape
+    if it.get("method.name") != "lora" or shape is None or not targets:
+        return
+    sides = [min(one.inputs, one.outputs) for one in targeted(shape, targets)]
+    if sides and rank > min(sides):
+        yield it.found(
+            "method.lora.rank",
+            both(
+                f"rank {rank:,}, and the smallest side of a target is {min(sides):,}",
+                f"秩为 {rank:,}，而目标矩阵最短的一边只有 {min(sides):,}",
+            ),
+            fix=both("ranks of 8 to 64 are usual", "常用的秩为 8 到 64"),
+        )
+
+
+@rule(
+    "M106",
+    "method.prefix.projection",
+    severity="note",
+    source="https://github.com/zai-org/ChatGLM2-6B/issues/276",
+    flags=Example({"method.prefix.length": 128, "method.prefix.projection": True}, model=CHATGLM2),
+    allows=Example({"method.prefix.length": 128}, model=CHATGLM2),
+)
+def the_projection_is_far_larger_than_the_prefix(it: Subject) -> Iterator[Found]:
+    """With the projection a two-layer network is trained that makes the prefix; it has many times
+    the prefix's parameters, and memory and checkpoints with them.
+
+    打开投影后训练的是生成前缀的两层网络，参数量是前缀本身的许多倍，显存和检查点也随之变大。
+    """
+    length, shape = it.get("method.prefix.length"), it.shape
+    if not (it.get("method.prefix.projection") and length and shape is not None):
+        return
+    made, direct = (
+        sum(one.num_parameters for one in shape.prefix_weights(length, projection=projection))
+        for projection in (True, False)
+    )
+    yield it.found(
+        "method.prefix.projection",
+        both(
+            f"{made:,} trained parameters in place of {direct:,}",
+            f"可训练参数为 {made:,}，不用投影时只有 {direct:,}",
+        ),
+        fix=both(
+            "leave prefix_projection out, as the authors' scripts do, unless training is unstable",
+            "像官方脚本那样去掉 prefix_projection，除非训练不稳定",
+        ),
+    )
