@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .params.arch.llama3 import ModelArgs
     from .params.run import Run
     from .plan.forecast import Forecast
     from .train.report import Report
 
-__all__ = ["explain", "plan", "read", "train"]
+__all__ = ["ModelArgs", "explain", "plan", "read", "train"]
 
 # The verbs bear the names of the packages that hold them. A package binds its name here when it is
 # first imported: imported now, they do so before the functions below take the names for good.
@@ -59,3 +60,11 @@ def train(run: Run, **options: Any) -> Report:
     from .train.conduct import execute
 
     return execute(run, **options)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ModelArgs":
+        from .params.arch.llama3 import ModelArgs
+
+        return ModelArgs
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from foretune.params.data import Data
-from foretune.tokenizers import ChatGLMTokenizer
+from foretune.tokenizers import FAMILIES
 
 Write = Callable[..., str]
 
@@ -20,6 +20,7 @@ SMALL = {
     "chatglm": "chatglm1/ice_text.model",
     "chatglm2": "chatglm2/tokenizer.model",
     "chatglm3": "chatglm2/tokenizer.model",
+    "glm4": "glm4/tokenizer.model",
 }
 FULL = {
     "chatglm": "chatglm-6b-standin/ice_text.model",
@@ -54,7 +55,7 @@ def _tokenizers(
         shutil.copy(root / files[family], folder)
         published = {"name_or_path": f"THUDM/{family}-6b", "num_image_tokens": 0}
         (folder / "tokenizer_config.json").write_text(json.dumps(published))
-        return ChatGLMTokenizer.from_pretrained(folder, family=family)
+        return FAMILIES[family].from_pretrained(folder)
 
     return load
 

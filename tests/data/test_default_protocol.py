@@ -11,23 +11,29 @@ from foretune.data.rows import Row
 
 from .conftest import data_of
 
-FAMILIES = pytest.mark.parametrize("family", ["chatglm", "chatglm2", "chatglm3"])
+FAMILIES = pytest.mark.parametrize("family", ["chatglm", "chatglm2", "chatglm3", "glm4"])
 ANY = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 
 PLAIN = st.text("你好问题答案是的，。aB 1\n", min_size=1, max_size=25).filter(str.strip)
 HISTORY = st.lists(st.tuples(PLAIN, PLAIN), max_size=5).map(tuple)
 ROW = st.builds(Row, st.just(1), PLAIN, PLAIN, HISTORY)
 
-CUES = {"chatglm": [4, 1327, 16], "chatglm2": [13, 13, 1408, 1122], "chatglm3": [1507]}
+CUES = {
+    "chatglm": [4, 1327, 16],
+    "chatglm2": [13, 13, 1408, 1122],
+    "chatglm3": [1507],
+    "glm4": [708],
+}
 """What closes a prompt: a new line and 答：, or the role token."""
 
-AFTER_ANSWER = {"chatglm": 2, "chatglm2": 1, "chatglm3": 3}
-"""Trained tokens beside those of the answer: <sop> and <eop>; </s>; a new line (2) and </s>."""
+AFTER_ANSWER = {"chatglm": 2, "chatglm2": 1, "chatglm3": 3, "glm4": 2}
+"""Trained tokens beside those of the answer: <sop> and <eop>; </s>; a new line (2) and </s>; a new
+line and <|endoftext|>."""
 
 
 def prompt_of(tok, row, history):
     """The whole prompt, with what stands before the answer."""
-    if tok.family != "chatglm3":
+    if not hasattr(tok, "build_chat_input"):
         return tok.encode(tok.build_prompt(row.prompt, history))
     messages = [
         {"role": role, "content": text}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from foretune.data import chatglm, chatglm2, chatglm3
-from foretune.data.encoded import Cut
+from foretune.data.encoded import Cut, family_of
 from foretune.data.rows import Row
+from foretune.errors import UserError
 
 from .conftest import data_of
 
@@ -114,7 +115,7 @@ def test_chatglm_default_cut_drops_the_oldest_round_and_keeps_the_question(small
 def test_a_pad_written_in_an_answer_keeps_its_label_by_default(small):
     row = Row(1, "你好", "a<pad>你好")
     official = chatglm.encode_training(row, small("chatglm"), data_of(protocol="official"))
-    default = chatglm.encode_training(row, small("chatglm"), data_of())
+    default = chatglm.encode_training(row, small("chatglm"), data_of(reading="published"))
     assert official.input_ids == default.input_ids
     assert 3 in official.input_ids
     where = official.input_ids.index(3)
@@ -124,11 +125,66 @@ def test_a_pad_written_in_an_answer_keeps_its_label_by_default(small):
 
 
 @PROTOCOLS
-def test_labels_start_at_a_sop_that_stands_in_the_prompt(small, protocol):
-    made = chatglm.encode_training(
-        Row(1, "a<sop>a", "a"), small("chatglm"), data_of(protocol=protocol)
-    )
+def test_labels_start_at_a_sop_that_stands_in_the_prompt_as_published(small, protocol):
+    data, row = data_of(protocol=protocol, reading="published"), Row(1, "a<sop>a", "a")
+    made = chatglm.encode_training(row, small("chatglm"), data)
     assert made.labels == [N, S, 92, G, S, 92, E]
+
+
+# What users write
+
+
+NAMING = "</s><pad>[MASK]<sop>a<n><eop><|user|>"
+"""A text of control tokens' names."""
+
+
+@pytest.mark.parametrize("family", ["chatglm", "chatglm2", "chatglm3"])
+def test_control_tokens_that_a_row_names_stay_letters_unless_read_as_published(small, family):
+    tok, module = small(family), family_of(small(family))
+    row = Row(1, NAMING, NAMING, ((NAMING, NAMING),), NAMING)
+    quiet = Row(1, "a", "a", (("a", "a"),), "a")
+    controls = {i for i in tok.all_special_ids if i} | {13, *range(1500, 1510)}
+    for protocol, reading, plain in (
+        ("default", None, True),
+        ("official", "plain", True),
+        ("official", None, False),
+        ("default", "published", False),
+    ):
+        data = data_of(protocol=protocol, reading=reading, history_column="h")
+        for encode in (module.encode_training, module.encode_prompt):
+            made, other = encode(row, tok, data), encode(quiet, tok, data)
+            for ids, of in ((made.input_ids, other.input_ids), (made.labels, other.labels)):
+                found = [i for i in ids if i in controls]
+                expected = [i for i in of if i in controls]
+                as_text = plain or family != "chatglm"  # only it reads names out of a text
+                assert (found == expected) == as_text, (protocol, reading)
+        assert NAMING in tok.decode(module.encode_training(row, tok, data).input_ids) or not plain
+
+
+@pytest.mark.parametrize("family", ["chatglm", "chatglm2"])
+def test_every_answer_is_refused_where_no_end_follows_the_earlier_ones(small, family):
+    for data in (data_of(trained_answers="every"), data_of(messages_column="m")):
+        with pytest.raises(UserError) as error:
+            family_of(small(family)).least_lengths(small(family), data)
+        (problem,) = error.value.problems
+        assert "'every'" in problem.what and "'last'" in problem.fix
+    last = data_of(messages_column="m", trained_answers="last")
+    assert family_of(small(family)).least_lengths(small(family), last)
+
+
+def test_a_system_message_opens_the_prompt_and_stays_when_rounds_go(small):
+    for family, between in (("chatglm", "\n"), ("chatglm2", "\n\n")):
+        tok, module = small(family), family_of(small(family))
+        row = Row(1, TOMORROW, "a", WEATHER * 3, "你好")
+        data = data_of(source_prefix="答：")
+        whole = module.encode_prompt(row, tok, data)
+        prompt = tok.build_prompt(TOMORROW, list(WEATHER * 3))
+        assert whole.input_ids == tok.encode(f"答：你好{between}{prompt}")
+        short = data_of(source_prefix="答：", max_source_length=len(whole.input_ids) - 1)
+        made = module.encode_prompt(row, tok, short)
+        prompt = tok.build_prompt(TOMORROW, list(WEATHER * 2))
+        assert made.input_ids == tok.encode(f"答：你好{between}{prompt}")
+        assert made.cut and not made.cut.question
 
 
 # ChatGLM2-6B
@@ -215,6 +271,63 @@ def test_chatglm3_history_is_context_without_a_label(small, protocol):
     made = chatglm3.encode_training(row, small("chatglm3"), data_of(protocol=protocol))
     assert made.input_ids == [*DIALOGUE_3, 1041, 13, 304, 2]
     assert made.labels == [N] * len(DIALOGUE_3) + [1041, 13, 304, 2]
+
+
+def as_finetune_hf(row, tok, limit):
+    """A second reading of ``process_batch`` of finetune_hf.py: the mask is shifted by one."""
+    ids, mask = [tok.get_command("[gMASK]"), tok.get_command("sop")], [False, False]
+    turns = [("system", row.system)] if row.system else []
+    for question, answer in (*row.history, (row.prompt, row.response)):
+        turns += [("user", question), ("assistant", answer)]
+    for role, content in turns:
+        message = tok.build_single_message(role, "", content)
+        ids, mask = ids + message, mask + [role == "assistant"] * len(message)
+    ids, mask = [*ids, tok.eos_token_id], [False, *mask]
+    labels = [i if trained else N for i, trained in zip(ids, mask, strict=True)]
+    return ids[:limit], labels[:limit]
+
+
+@PROTOCOLS
+def test_chatglm3_trains_every_answer_and_the_role_token_after_it_when_asked(small, protocol):
+    tok, row = small("chatglm3"), Row(1, TOMORROW, "a", WEATHER * 2, "你好")
+    data = data_of(protocol=protocol, messages_column="m", max_source_length=200)
+    made = chatglm3.encode_training(row, tok, data)
+    assert (made.input_ids, made.labels) == as_finetune_hf(row, tok, 1000)
+    assert made.labels.count(tok.get_command("<|user|>")) == 2
+    assert tok.get_command("<|assistant|>") not in made.labels
+    last = data_of(protocol=protocol, messages_column="m", trained_answers="last")
+    made = chatglm3.encode_training(row, tok, last)
+    assert [i for i in made.labels if i != N] == [1041, 13, 304, 2]
+
+
+def test_chatglm3_every_answer_is_cut_where_the_official_code_cuts(small):
+    tok, row = small("chatglm3"), Row(1, TOMORROW, "a", WEATHER * 2, "你好")
+    whole = len(as_finetune_hf(row, tok, 1000)[0])
+    for limit in range(8, whole + 1):
+        data = data_of(
+            protocol="official",
+            trained_answers="every",
+            max_source_length=limit - 4,
+            max_target_length=3,
+        )
+        made = chatglm3.encode_training(row, tok, data)
+        assert (made.input_ids, made.labels) == as_finetune_hf(row, tok, limit)
+    assert whole > 80
+
+
+def test_chatglm3_keeps_the_system_message_and_the_labels_of_the_rounds_that_fit(small):
+    tok = small("chatglm3")
+    row = Row(1, TOMORROW, "a", WEATHER * 3, "你好")
+    fewer = Row(1, TOMORROW, "a", WEATHER * 2, "你好")
+    ids, labels = as_finetune_hf(fewer, tok, 1000)
+    data = data_of(trained_answers="every", max_source_length=len(ids) - 4, max_target_length=3)
+    made = chatglm3.encode_training(row, tok, data)
+    assert (made.input_ids, made.labels) == (ids, labels)
+    assert made.cut.prompt and not made.cut.question
+    alone, prompt = Row(1, "你好" * 200, "a", (), "你好"), [1501, 1503, 1505]
+    made = chatglm3.encode_prompt(alone, tok, data)
+    assert made is not None and made.cut.question
+    assert made.input_ids[:3] == prompt and made.input_ids[-1] == 1507
 
 
 def test_chatglm3_official_cut_takes_the_answer_first_and_may_leave_nothing_to_train(small):

@@ -19,7 +19,7 @@ ROWS = [
     {"prompt": "你好", "response": "您好", "history": []},
     {"prompt": "二", "response": "2\n行", "history": [["你好", "您好"]]},
 ]
-READ = [("你好", "您好", ()), ("二", "2\n行", (("你好", "您好"),))]
+READ = [("你好", "您好", (), ""), ("二", "2\n行", (("你好", "您好"),), "")]
 
 
 def problems_of(file, **settings):

@@ -320,7 +320,7 @@ def a_vocabulary_that_is_none(setup: Setup):
     (setup.model / "ice_text.model").write_bytes(b"no sentencepiece at all")
 
 
-@case("rows cannot be encoded with a")
+@case("the tokenizer has no end token")
 def a_model_of_another_kind(setup: Setup):
     return ["--model_name_or_path", llama(setup.folder / "llama")]
 

@@ -41,10 +41,9 @@ def test_every_protocol_gives_the_golden_scores(protocol, prediction, reference,
     bleu = {"official": of_characters, "chatglm3": of_words / 100, "jieba-words": of_words}
     means = score([prediction], [reference], protocol=protocol).means
     assert list(means) == list(METRICS)
-    assert means == pytest.approx(
-        {"rouge-1": rouge_1, "rouge-2": rouge_2, "rouge-l": rouge_l, "bleu-4": bleu[protocol]},
-        abs=6e-5,
-    )
+    wanted = {"rouge-1": rouge_1, "rouge-2": rouge_2, "rouge-l": rouge_l, "bleu-4": bleu[protocol]}
+    wanted["exact_match"] = 100 if prediction == reference else 0
+    assert means == pytest.approx(wanted, abs=6e-5)
 
 
 def test_official_scores_are_rounded_pair_by_pair_and_then_averaged():
@@ -52,7 +51,7 @@ def test_official_scores_are_rounded_pair_by_pair_and_then_averaged():
     scores = score(predictions, references)
     assert len(scores.pairs) == len(GOLDEN) == 7
     for pair, (_, _, expected) in zip(scores.pairs, GOLDEN, strict=True):
-        assert tuple(pair.values()) == expected[:4]
+        assert tuple(pair.values())[:4] == expected[:4]
     assert scores.means["bleu-4"] == sum(row[2][3] for row in GOLDEN) / 7
 
 
@@ -64,6 +63,13 @@ def test_empty_texts_score_zero_and_are_counted(protocol):
     assert scores.num_empty == 3 and scores.num_empty_references == 2
     assert all(pair == dict.fromkeys(METRICS, 0.0) for pair in scores.pairs[:4])
     assert scores.means["rouge-1"] == pytest.approx(20, abs=1e-4)
+
+
+def test_an_exact_match_is_every_character_of_the_reference():
+    predictions = ["三百四十二", " 三百四十二\n", "三百四十", "三百四十二。", ""]
+    scores = score(predictions, ["三百四十二"] * 5)
+    assert [pair["exact_match"] for pair in scores.pairs] == [100, 100, 0, 0, 0]
+    assert scores.means["exact_match"] == 40
 
 
 def test_only_chatglm3_strips_the_texts_first():
@@ -103,7 +109,8 @@ def test_official_scores_are_those_of_the_official_program(prediction, reference
     bleu = sentence_bleu(
         [list(reference)], list(prediction), smoothing_function=SmoothingFunction().method3
     )
-    assert ours == expected | {"bleu-4": round(bleu * 100, 4)}
+    exact = 100.0 if prediction.strip() == reference.strip() else 0.0
+    assert ours == expected | {"bleu-4": round(bleu * 100, 4), "exact_match": exact}
 
 
 @settings(max_examples=200, deadline=None)

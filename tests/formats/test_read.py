@@ -368,9 +368,10 @@ def test_a_file_of_another_program_is_refused_by_its_name(shared: Path, name: st
     assert "describes no run by itself" in problem.what
 
 
-def test_other_files_are_refused_in_one_problem(shared: Path, tmp_path: Path):
+def test_other_files_are_refused_in_one_problem(tmp_path: Path):
     (tmp_path / "weights.bin").write_bytes(b"\x80\x02\xff")
-    sources = [tmp_path, tmp_path / "weights.bin", shared / "inputs/llama3/params.json"]
+    (tmp_path / "other.json").write_text('{"somebodys": 1}')
+    sources = [tmp_path, tmp_path / "weights.bin", tmp_path / "other.json"]
     with pytest.raises(UserError) as refused:
         read(*sources)
     assert [problem.what for problem in refused.value.problems] == [

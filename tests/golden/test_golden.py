@@ -23,11 +23,15 @@ torch.set_num_threads(1)  # for models this small, threads only wait for each ot
 
 OWN = Path(__file__).parent / "cases"
 SHARED = Path(os.environ.get("FORETUNE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
-NOT_GENERATING = {"chatglm3_seqcls"}
+NOT_GENERATING = {"chatglm3_seqcls"}  # tests/models/test_classification.py
 
 
 def shared_cases() -> dict[str, Path]:
-    folders = [*SHARED.glob("golden/chatglm*/"), *SHARED.glob("golden/glm4*/")]
+    folders = [
+        folder
+        for family in ("chatglm", "glm4", "baichuan")
+        for folder in SHARED.glob(f"golden/{family}*/")
+    ]
     return {folder.name: folder for folder in folders if folder.name not in NOT_GENERATING}
 
 
@@ -132,7 +136,7 @@ def test_gradients_are_the_published_ones_with_and_without_checkpointing(
     case: Case, checkpointing: str | None
 ):
     want = case.tensors("grads")
-    model, prefix = case.model, case.model.transformer.prefix_encoder
+    model, prefix = case.model, case.model.base_model.prefix_encoder
     model.zero_grad()
     model.requires_grad_(prefix is None)
     if prefix is not None:
@@ -177,8 +181,8 @@ def test_the_residual_scale_does_not_follow_the_number_of_layers(attention: str)
 
 
 def test_every_copied_case_is_there():
-    assert len(list(OWN.glob("*/meta.json"))) == 4
+    assert len(list(OWN.glob("*/meta.json"))) == 5
 
 
 def test_every_shared_case_is_seen(shared: Path):
-    assert len(shared_cases()) == 18
+    assert len(shared_cases()) == 24

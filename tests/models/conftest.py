@@ -1,4 +1,4 @@
-"""Small models of both families, with weights that make every part of them matter."""
+"""Small models of every family, with weights that make every part of them matter."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ import torch
 
 from foretune.models.hf import native_model, published_config
 from foretune.params.arch import family_of
+from tiny_baichuan import ALIBI, ROTARY
 from tiny_chatglm import CHATGLM, CHATGLM2, Build
 
 torch.set_num_threads(1)  # for models this small, threads only wait for each other
 
 
-@pytest.fixture(params=["chatglm", "chatglm2"])
+TINY = {"chatglm": CHATGLM, "chatglm2": CHATGLM2, "baichuan2_7b": ROTARY, "baichuan2_13b": ALIBI}
+
+
+@pytest.fixture(params=list(TINY))
 def family(request: pytest.FixtureRequest) -> dict[str, Any]:
     """The config.json of a small model of each family in turn."""
-    return {"chatglm": CHATGLM, "chatglm2": CHATGLM2}[request.param]
+    return TINY[request.param]
 
 
 @pytest.fixture

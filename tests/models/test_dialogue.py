@@ -10,15 +10,17 @@ import pytest
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
+from foretune.errors import UserError
 from foretune.models.dialogue import ValidScores, stream
 from foretune.models.loading import load_model
 from foretune.tokenizers import ChatGLMTokenizer
 from small_models import FIXTURES, small_model
 
 ROLES = ("<|user|>", "<|observation|>")
+SPEAK_IN_ROLES = ("chatglm3", "glm4")
 
 
-@pytest.fixture(scope="module", params=["chatglm", "chatglm2", "chatglm3"])
+@pytest.fixture(scope="module", params=["chatglm", "chatglm2", "chatglm3", "glm4"])
 def speaker(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Any, Any]:
@@ -58,7 +60,7 @@ def scripted(model: Any, tokenizer: Any, query: str, history: Any, text: str, st
 
 
 def history_of(name: str, *turns: tuple[str, str]) -> list[Any]:
-    if name != "chatglm3":
+    if name not in SPEAK_IN_ROLES:
         return list(turns)
     return [
         message
@@ -92,9 +94,9 @@ def test_a_stream_grows_to_what_a_chat_gives(speaker: tuple[str, Any, Any]):
     assert [response for response, _ in told] == sorted((r for r, _ in told), key=len)
 
 
-def test_chatglm3_stops_at_the_next_role(speaker: tuple[str, Any, Any]):
+def test_models_with_roles_stop_at_the_next_role(speaker: tuple[str, Any, Any]):
     name, model, tokenizer = speaker
-    if name != "chatglm3":
+    if name not in SPEAK_IN_ROLES:
         assert not hasattr(tokenizer, "build_chat_input")
         return
     for role in ROLES:
@@ -126,6 +128,37 @@ def test_the_published_sampling_holds_unless_another_is_given(
     assert first["do_sample"] and first["num_beams"] == 1
     assert not second["do_sample"] and "top_p" not in second
     assert third["max_new_tokens"] == 7 and "max_length" not in third
+
+
+def test_a_chat_reads_words_as_text_unless_the_published_protocol_is_asked_for(
+    speaker: tuple[str, Any, Any], monkeypatch: pytest.MonkeyPatch
+):
+    name, model, tokenizer = speaker
+    seen: list[list[int]] = []
+
+    def generate(self: Any, **kwargs: Any) -> torch.Tensor:
+        seen.append(kwargs["input_ids"][0].tolist())
+        return kwargs["input_ids"]
+
+    monkeypatch.setattr(type(model), "generate", generate)
+    named = "a[MASK]</s><sop><n><|user|>"
+    for query in (named, "你好, b"):
+        for said in ("好", query):
+            history = history_of(name, (query, said))
+            model.chat(tokenizer, query, history)
+            model.chat(tokenizer, query, history, protocol="published")
+            plain, published = seen[-2:]
+            asked = tokenizer.decode(plain)
+            assert query in asked
+            assert (plain == published) == (query != named or name != "chatglm")
+            if name == "chatglm":
+                prompt = tokenizer.build_prompt(query, history)
+                assert published == tokenizer([prompt])["input_ids"][0]
+                assert tokenizer.mask_token_id not in plain
+                assert plain.count(tokenizer.bos_token_id) == 1
+    assert len(seen) == 8
+    with pytest.raises(UserError, match="'official'"):
+        model.chat(tokenizer, "你好", protocol="official")
 
 
 def test_overflown_scores_become_token_five():

@@ -18,7 +18,7 @@ def projection(request: pytest.FixtureRequest) -> bool:
 
 def randomise(model: Any) -> None:
     generator = torch.Generator().manual_seed(3)
-    for parameter in model.transformer.prefix_encoder.parameters():
+    for parameter in model.base_model.prefix_encoder.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator)
 
 
@@ -46,9 +46,9 @@ def test_prefix_keys_are_not_rotated(family: dict[str, Any], build: Build):
     model = build(family)
     model.add_prefix(5)
     randomise(model)
-    table = model.transformer.prefix_encoder.embedding.weight
+    table = model.base_model.prefix_encoder.embedding.weight
     shape = model.config.shape
-    for layer, (keys, values) in enumerate(model.transformer.prefix_encoder(2)):
+    for layer, (keys, values) in enumerate(model.base_model.prefix_encoder(2)):
         assert keys.shape == values.shape == (2, shape.kv_heads, 5, shape.head_dim)
         columns = table.unflatten(-1, (shape.layers, 2, shape.kv_heads, shape.head_dim))[:, layer]
         assert torch.equal(keys[1], columns[:, 0].transpose(0, 1))
@@ -61,7 +61,7 @@ def test_the_prefix_is_made_once_for_a_whole_generation(
     model = build(family)
     model.add_prefix(5, projection=projection)
     made = []
-    model.transformer.prefix_encoder.register_forward_hook(lambda *_: made.append(1))
+    model.base_model.prefix_encoder.register_forward_hook(lambda *_: made.append(1))
     ids = prompt_ids(family, 6, 6)
     model.generate(ids, max_new_tokens=5, min_new_tokens=5, do_sample=False, num_beams=2)
     assert len(made) == 1
@@ -75,7 +75,7 @@ def test_the_prefix_is_dropped_out_in_training_only_and_row_by_row(
     model = build(family)
     model.add_prefix(50, dropout=0.1)
     randomise(model)
-    encoder = model.transformer.prefix_encoder
+    encoder = model.base_model.prefix_encoder
     torch.manual_seed(0)
     keys = torch.stack([k for k, _ in encoder.train()(2)])
     share = (keys == 0).float().mean().item()
@@ -108,7 +108,7 @@ def test_a_float32_prefix_trains_on_a_half_precision_model(
     model = build(family).to(dtype)
     model.requires_grad_(False)
     model.add_prefix(5, dropout=0.0)
-    encoder = model.transformer.prefix_encoder
+    encoder = model.base_model.prefix_encoder
     assert encoder.embedding.weight.dtype == torch.float32
     ids = prompt_ids(family, 6, 6)
     if checkpointing is not None:

@@ -18,12 +18,14 @@ from foretune.errors import UserError
 from foretune.models.loading import load_model
 from foretune.models.quantized import (
     PACKED_NAMES,
+    PackedEmbedding,
     PackedLinear,
     PackWhileLoading,
     pack_linears,
     pack_weight,
     unpack_linears,
 )
+from small_models import small_model
 
 
 class TinyConfig(PreTrainedConfig):
@@ -120,6 +122,70 @@ def test_published_packed_models_compute_the_published_logits(shared, case):
         out = model(**{name: inputs[f"prompt.{name}"] for name in passed["passed_to_reference"]})
     expected = load_file(folder / "logits.safetensors")["prompt.logits"]
     torch.testing.assert_close(out.logits, expected, rtol=0, atol=5e-5)
+
+
+@pytest.mark.parametrize(
+    "case", ["chatglm1_int4", "chatglm1_int8", "chatglm2_int4", "chatglm2_int8"]
+)
+def test_published_packed_models_are_dequantized_on_request(shared, case, tmp_path):
+    folder = shared / "golden" / case
+    model = load_model(folder, dtype=torch.float32, dequantize=True)
+    expected = load_file(folder / "dequantized.safetensors")
+    found = model.state_dict()
+    for key, tensor in expected.items():
+        assert torch.equal(found[key], tensor.float()), key
+    assert len(expected) == 4 * model.config.num_layers
+    assert not any(isinstance(m, PackedLinear) for m in model.modules())
+    model.save_pretrained(tmp_path)
+    again = load_model(tmp_path)
+    assert not again.config.quantization_bit and again.dtype == torch.float32
+    inputs = load_file(folder / "inputs.safetensors")["prompt.input_ids"]
+    logits = again.train()(input_ids=inputs).logits
+    wanted = load_file(folder / "logits.safetensors")["prompt.logits"]
+    torch.testing.assert_close(logits, wanted, rtol=0, atol=5e-5)
+    logits.sum().backward()
+    assert all(p.grad is not None for p in again.parameters())
+
+
+def test_dequantizing_full_weights_is_refused(tmp_path):
+    small_model(tmp_path, "chatglm2")
+    with pytest.raises(UserError, match="no weight is packed"):
+        load_model(tmp_path, dequantize=True)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_a_packed_embedding_and_head_are_read_as_chatglm_6b_int4_qe_has_them(tmp_path, bits, dtype):
+    small_model(tmp_path, "chatglm")
+    full = load_model(tmp_path, dtype=torch.float16)
+    found = dict(full.state_dict())
+    names = [f"{n}.weight" for n, m in full.named_modules() if n.rpartition(".")[2] in PACKED_NAMES]
+    for name in (*names, "transformer.word_embeddings.weight", "lm_head.weight"):
+        found[name], found[f"{name}_scale"] = pack_weight(found[name], bits)
+    for file in tmp_path.glob("*.safetensors*"):
+        file.unlink()
+    torch.save(found, tmp_path / "pytorch_model.bin")
+    config = json.loads((tmp_path / "config.json").read_text())
+    config |= {"quantization_bit": bits, "quantization_embeddings": True}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+
+    packed = load_model(tmp_path, dtype=dtype)
+    embedding = packed.get_input_embeddings()
+    assert isinstance(embedding, PackedEmbedding) and isinstance(packed.lm_head, PackedLinear)
+    ids = torch.tensor([[5, 319, 92, 1601, 1604, 7]])
+    assert torch.equal(embedding(ids), embedding.dequantize(dtype)[ids])
+    assert embedding(ids).dtype == dtype
+    unpacked = load_model(tmp_path, dtype=dtype, dequantize=True)
+    assert type(unpacked.get_input_embeddings()) is nn.Embedding
+    assert not unpacked.config.quantization_embeddings
+    with torch.no_grad():
+        first, second = packed(input_ids=ids).logits, unpacked(input_ids=ids).logits
+    tolerance = 1e-5 if dtype == torch.float32 else 3e-2
+    torch.testing.assert_close(first, second, rtol=tolerance, atol=tolerance)
+    packed.save_pretrained(tmp_path / "again")
+    again = load_model(tmp_path / "again", dtype=dtype).state_dict()
+    assert again.keys() == packed.state_dict().keys()
+    assert all(torch.equal(again[key], tensor) for key, tensor in packed.state_dict().items())
 
 
 @pytest.mark.parametrize("case", ["chatglm1_2d_a", "chatglm2_a"])

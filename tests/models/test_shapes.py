@@ -10,6 +10,7 @@ from torch import nn
 
 from foretune.models.hf import native_model, published_config
 from foretune.params.arch import Shape, read_architecture
+from tiny_baichuan import ALIBI, PUBLISHED, ROTARY
 from tiny_chatglm import CHATGLM, CHATGLM2, Build
 
 CHATGLM2_6B = {
@@ -19,6 +20,16 @@ CHATGLM2_6B = {
     "multi_query_group_num": 2,
     "add_qkv_bias": True,
 }
+GLM4_9B = {
+    **CHATGLM2_6B,
+    "padded_vocab_size": 151552,
+    "vocab_size": 151552,
+    "num_layers": 40,
+    "num_hidden_layers": 40,
+    "rope_ratio": 500,
+    "seq_length": 131072,
+}
+GLM4_9B_1M = {**GLM4_9B, "multi_query_group_num": 4, "rope_ratio": 10000, "seq_length": 1048576}
 VARIANTS = [
     CHATGLM,
     {**CHATGLM, "position_encoding_2d": False, "num_layers": 1},
@@ -33,6 +44,14 @@ VARIANTS = [
     {**CHATGLM2, "pre_seq_len": 4},
     {**CHATGLM2, "pre_seq_len": 4, "prefix_projection": True},
     CHATGLM2_6B,
+    GLM4_9B,
+    GLM4_9B_1M,
+    ROTARY,
+    {**ROTARY, "tie_word_embeddings": True},
+    {**ROTARY, "pre_seq_len": 4, "prefix_projection": True},
+    ALIBI,
+    {**ALIBI, "pre_seq_len": 4},
+    *(config for config, *_ in PUBLISHED.values()),
 ]
 
 
@@ -66,10 +85,14 @@ def test_the_table_of_weights_is_the_built_model(config: dict[str, Any]):
     [
         ({"model_type": "chatglm", "inner_hidden_size": 16384}, 6_173_286_400),
         (CHATGLM2_6B, 6_243_584_000),
+        (GLM4_9B, 9_399_951_360),
+        (GLM4_9B_1M, 9_483_857_920),
+        *((config, count) for config, _, count in PUBLISHED.values()),
     ],
 )
 def test_the_published_sizes_build_to_the_published_counts(config: dict[str, Any], count: int):
-    _, model = on_meta(config)
+    shape, model = on_meta(config)
+    assert shape.num_parameters == count
     assert sum(tensor.numel() for tensor in model.parameters()) == count
 
 
@@ -98,4 +121,4 @@ def test_the_names_that_transformers_asks_for_are_there(family: dict[str, Any], 
     assert config.head_dim == shape.head_dim
     assert config.vocab_size == shape.vocab
     assert config.intermediate_size == shape.ffn
-    assert config.max_position_embeddings == shape.max_positions
+    assert config.max_position_embeddings in (shape.max_positions, None)  # ALiBi has none

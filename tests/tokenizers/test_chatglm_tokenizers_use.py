@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from foretune.errors import UserError
 from foretune.tokenizers import ChatGLMTokenizer, chatglm2, chatglm3
+from foretune.tokenizers.chatglm import name_blanks
 
 if TYPE_CHECKING:
     from tests.tokenizers.conftest import Golden
@@ -81,12 +83,12 @@ def test_chatglm3_reads_role_tokens_as_its_tokens_when_asked(chatglm3_tokenizer:
 
 
 @given(runs=st.lists(st.integers(0, 170), max_size=4))
-def test_runs_of_blanks_are_cut_longest_first(chatglm: Any, runs: list[int]):
+def test_runs_of_blanks_are_cut_longest_first(runs: list[int]):
     text = "x".join(" " * run for run in runs)
     expected = text
     for length in range(80, 1, -1):  # as published: all of one length, then the next shorter
         expected = expected.replace(" " * length, f"<|blank_{length}|>")
-    assert chatglm._prepare(text) == expected
+    assert name_blanks(text) == expected
 
 
 def test_special_tokens_in_text_eat_the_space_around_them(chatglm: Any):
@@ -240,6 +242,52 @@ def test_tool_calls_are_read_and_never_run(tmp_path: Path, call: str, parameters
         assert content["parameters"].keys() == parameters
     assert history == [*TOOLS, {"role": "assistant", "metadata": "查", "content": said}]
     assert not file.exists()
+
+
+HOSTILE = {
+    "brackets": "(" * 30_000 + ")" * 30_000,
+    "signs": "-" * 60_000 + "1",
+    "sums": "1" + "+1" * 30_000,
+    "attributes": "a" + ".b" * 30_000,
+    "subscripts": "a[" * 20_000 + "]" * 20_000,
+    "dictionaries": "{1:" * 20_000,
+    "functions": "lambda:" * 9_000 + "1",
+    "conditions": "1 if 1 else " * 5_000 + "1",
+    "classes": "().__class__.__bases__[0].__subclasses__()",
+    "power": "9**9**9",
+    "repeated": "'a' * 10**10",
+    "comprehension": "[i for i in range(10**9)]",
+    "f-string": "f'{1}'",
+    "walrus": "(b := 1)",
+    "digits": "9" * 60_000,
+    "hexadecimal": "0x" + "f" * 60_000,
+    "null": "'\0'",
+    "surrogate": "'\ud800'",
+    "unpacked": "*[1]",
+    "many": "(" + "1," * 3_000_000 + ")",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_tool_calls_are_told_as_text(kind: str):
+    said = f"```python\ntool_call(a={HOSTILE[kind]})\n```"
+    tracemalloc.start()
+    content, _ = chatglm3.process_response(f"查\n{said}", TOOLS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert content == {"name": "查", "content": said}
+    assert peak < 2**26
+
+
+def test_the_longest_tool_call_is_read_in_little_memory():
+    fenced = "```python\ntool_call(a=(" + "1," * 32_000 + "))\n```"
+    tracemalloc.start()
+    call = chatglm3.read_tool_call(fenced)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert call == {"a": (1,) * 32_000}
+    assert peak < 2**26
+    assert chatglm3.read_tool_call("```python\ntool_call(a=1, a=2)\n```") is None
 
 
 def test_an_answer_in_two_messages_is_told_as_two():

@@ -61,6 +61,13 @@ def test_steps_and_tokens_are_those_that_the_trainer_counts(
     assert_all_as_forecast(report, at_least=12)
 
 
+@pytest.mark.parametrize("family", ["baichuan", "baichuan2"])
+@pytest.mark.parametrize("method", ["prefix", "projected prefix", "LoRA", "everything"])
+def test_a_baichuan_trains_as_forecast(tmp_path: Path, base, family, method):
+    report = trained(tmp_path, base(family), max_steps=2, **METHODS[method])
+    assert_all_as_forecast(report, at_least=12)
+
+
 @pytest.mark.parametrize("family", ["chatglm", "chatglm2"])
 @pytest.mark.parametrize("method", METHODS)
 def test_parameters_are_those_that_the_model_has(tmp_path: Path, base, family, method):

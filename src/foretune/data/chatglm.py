@@ -21,8 +21,11 @@ Where ``data.protocol`` "default" differs from "official", and why:
     ``<pad>`` written in an answer    has no label                  keeps its label
     an answer that is too long        left end and <eop> kept       the same; it is counted
 
-A literal ``<sop>`` in a prompt becomes that token, and the labels start there under both: the model
-draws its line at the first <sop>, too.
+The model knows no system role: a conversation's system message is the first line of the prompt,
+behind ``data.source_prefix`` and before the rounds, and stays when rounds go.
+
+Where ``data.reading`` is "published", a literal ``<sop>`` in a prompt becomes that token, and the
+labels start there: the model draws its line at the first <sop>, too.
 """
 
 from __future__ import annotations
@@ -30,7 +33,17 @@ from __future__ import annotations
 from typing import Any
 
 from ..params.data import Data
-from .encoded import UNTRAINED, Cut, Encoded, Prompt, keep_left, keep_newest
+from .encoded import (
+    UNTRAINED,
+    Cut,
+    Encoded,
+    Prompt,
+    keep_left,
+    keep_newest,
+    only_last_answer,
+    text_ids,
+    without_pads,
+)
 from .rows import History, Row
 
 PADS_WHEN_PREPARED = True
@@ -44,13 +57,13 @@ def encode_training(row: Row, tokenizer: Any, data: Data) -> Encoded:
     official = data.protocol == "official"
     first_round = official and data.history_column is not None
     prompt = _prompt(row, tokenizer, data, data.max_source_length - 1, first_round=first_round)
-    answer = tokenizer.encode(row.response, add_special_tokens=False)
+    answer = text_ids(row.response, tokenizer, data)
     kept = answer[: data.max_target_length - 2]
     input_ids = tokenizer.build_inputs_with_special_tokens(prompt.ids, kept)
     context = input_ids.index(tokenizer.bos_token_id)
     labels = [UNTRAINED] * context + input_ids[context:]
     if official and data.ignore_pad_in_loss:
-        labels = _without_pads(labels, tokenizer)
+        labels = without_pads(labels, tokenizer)
     cut = Cut(prompt.lost, len(answer) - len(kept), prompt.question_lost)
     return Encoded(input_ids, labels, cut)
 
@@ -59,11 +72,11 @@ def encode_prompt(row: Row, tokenizer: Any, data: Data) -> Encoded:
     """Prompt, [gMASK], <sop>; as labels the reference, encoded in the same way."""
     target = data.max_eval_target_length or data.max_target_length
     prompt = _prompt(row, tokenizer, data, data.max_source_length - 2, first_round=False)
-    answer = tokenizer.encode(row.response, add_special_tokens=False)
+    answer = text_ids(row.response, tokenizer, data)
     kept = answer[: target - 2]
     labels = tokenizer.build_inputs_with_special_tokens(kept)
     if data.protocol == "official" and data.ignore_pad_in_loss:
-        labels = _without_pads(labels, tokenizer)
+        labels = without_pads(labels, tokenizer)
     cut = Cut(prompt.lost, len(answer) - len(kept), prompt.question_lost)
     return Encoded(tokenizer.build_inputs_with_special_tokens(prompt.ids), labels, cut)
 
@@ -75,15 +88,18 @@ def constant_length(data: Data) -> int:
 
 def least_lengths(tokenizer: Any, data: Data) -> tuple[int, int]:
     """Two special tokens, and one of text; the prefix counts where it is never cut."""
+    only_last_answer(data, "ChatGLM-6B")
     prefix = 0
     if data.protocol == "default" and data.source_prefix:
-        prefix = len(tokenizer.encode(data.source_prefix, add_special_tokens=False))
+        prefix = len(text_ids(data.source_prefix, tokenizer, data))
     return prefix + 3, 3
 
 
 def _prompt(row: Row, tokenizer: Any, data: Data, room: int, *, first_round: bool) -> Prompt:
+    opening = data.source_prefix + (f"{row.system}\n" if row.system else "")
+
     def ids_of(text: str) -> list[int]:
-        return tokenizer.encode((data.source_prefix or "") + text, add_special_tokens=False)
+        return text_ids(opening + text, tokenizer, data)
 
     def text_of(history: History) -> str:
         if first_round and not history:
@@ -100,7 +116,3 @@ def _prompt(row: Row, tokenizer: Any, data: Data, room: int, *, first_round: boo
         ids = ids_of(text_of(row.history))
         return keep_left(ids, room, lambda: after_question(row.history))
     return keep_newest(lambda rest: ids_of(text_of(rest)), after_question, row.history, room)
-
-
-def _without_pads(labels: list[int], tokenizer: Any) -> list[int]:
-    return [UNTRAINED if label == tokenizer.pad_token_id else label for label in labels]

@@ -21,6 +21,9 @@ Where ``data.protocol`` "default" differs from "official", and why:
     ``ignore_pad_in_loss`` is off     the prompt is trained to be   the prompt has no label
                                       padding
     an answer that is too long        left end and </s> kept        the same; it is counted
+
+The model knows no system role: a conversation's system message is the first paragraph of the
+prompt, behind ``data.source_prefix`` and before the rounds, and stays when rounds go.
 """
 
 from __future__ import annotations
@@ -28,7 +31,17 @@ from __future__ import annotations
 from typing import Any
 
 from ..params.data import Data
-from .encoded import UNTRAINED, Cut, Encoded, Prompt, keep_left, keep_newest
+from .encoded import (
+    UNTRAINED,
+    Cut,
+    Encoded,
+    Prompt,
+    keep_left,
+    keep_newest,
+    only_last_answer,
+    text_ids,
+    without_pads,
+)
 from .rows import History, Row
 
 PADS_WHEN_PREPARED = True
@@ -37,13 +50,13 @@ PADS_WHEN_PREPARED = True
 def encode_training(row: Row, tokenizer: Any, data: Data) -> Encoded:
     """[gMASK], sop, prompt, answer, </s>; labels on the answer and </s>."""
     prompt = _prompt(row, tokenizer, data)
-    answer = tokenizer.encode(row.response, add_special_tokens=False)
+    answer = text_ids(row.response, tokenizer, data)
     kept = answer[: data.max_target_length]
     trained = [*kept, tokenizer.eos_token_id]
     untrained = [UNTRAINED] * len(prompt.ids)
     if data.protocol == "official":
         if data.ignore_pad_in_loss:
-            trained = _without_pads(trained, tokenizer)
+            trained = without_pads(trained, tokenizer)
         else:
             untrained = [tokenizer.pad_token_id] * len(prompt.ids)
     input_ids = [*prompt.ids, *kept, tokenizer.eos_token_id]
@@ -55,11 +68,11 @@ def encode_prompt(row: Row, tokenizer: Any, data: Data) -> Encoded:
     """[gMASK], sop, prompt; as labels the reference, encoded in the same way."""
     target = data.max_eval_target_length or data.max_target_length
     prompt = _prompt(row, tokenizer, data)
-    answer = tokenizer.encode(row.response)
+    answer = _whole(row.response, tokenizer, data)
     labels = answer[:target]
     cut = Cut(prompt.lost, len(answer) - len(labels), prompt.question_lost)
     if data.protocol == "official" and data.ignore_pad_in_loss:
-        labels = _without_pads(labels, tokenizer)
+        labels = without_pads(labels, tokenizer)
     return Encoded(prompt.ids, labels, cut)
 
 
@@ -70,21 +83,26 @@ def constant_length(data: Data) -> int:
 
 def least_lengths(tokenizer: Any, data: Data) -> tuple[int, int]:
     """[gMASK], sop and a token of text; under "default" the marks of a round are never cut."""
+    only_last_answer(data, "ChatGLM2-6B")
     if data.protocol == "official":
         return 3, 3
-    return len(tokenizer.encode((data.source_prefix or "") + tokenizer.build_prompt(""))) + 1, 3
+    marks = data.source_prefix + tokenizer.build_prompt("")
+    return len(_whole(marks, tokenizer, data)) + 1, 3
 
 
 def _prompt(row: Row, tokenizer: Any, data: Data) -> Prompt:
+    opening = data.source_prefix + (f"{row.system}\n\n" if row.system else "")
+
     def text_of(history: History) -> str:
-        return (data.source_prefix or "") + tokenizer.build_prompt(row.prompt, list(history))
+        return opening + tokenizer.build_prompt(row.prompt, list(history))
 
     def ids_of(history: History) -> list[int]:
-        return tokenizer.encode(text_of(history))
+        return _whole(text_of(history), tokenizer, data)
 
     def after_question(history: History) -> int:
         text = text_of(history)
-        return len(tokenizer.encode(text)) - len(tokenizer.encode(text[: text.rindex("\n\n")]))
+        before = text[: text.rindex("\n\n")]
+        return len(ids_of(history)) - len(_whole(before, tokenizer, data))
 
     room = data.max_source_length
     if data.protocol == "official":
@@ -92,5 +110,6 @@ def _prompt(row: Row, tokenizer: Any, data: Data) -> Prompt:
     return keep_newest(ids_of, after_question, row.history, room)
 
 
-def _without_pads(labels: list[int], tokenizer: Any) -> list[int]:
-    return [UNTRAINED if label == tokenizer.pad_token_id else label for label in labels]
+def _whole(text: str, tokenizer: Any, data: Data) -> list[int]:
+    """[gMASK], sop and the text."""
+    return tokenizer.build_inputs_with_special_tokens(text_ids(text, tokenizer, data))

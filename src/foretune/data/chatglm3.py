@@ -1,14 +1,18 @@
 r"""ChatGLM3-6B: rows as the authors' ``finetune_demo/finetune_hf.py`` encodes conversations.
 
-    [gMASK] sop <|user|> \n question <|assistant|> \n answer </s>
-     -100  ..                             -100     \n answer </s>    labels: len(answer) + 3
+    [gMASK] sop <|system|> \n text <|user|> \n question <|assistant|> \n answer </s>
+     -100  ..                                            -100     \n answer </s>   len(answer) + 3
 
 Which official code is meant: the ``main.py`` of ChatGLM2 asks the tokenizer for ``build_prompt``,
 which ChatGLM3's does not have. It ran on ChatGLM3 only with a tokenizer changed by hand, in a
 format that this model's chat does not use. ``finetune_hf.py`` reads conversations; a row is read
-here as the conversation of its history, its prompt and its response. That script trains every turn
-of the assistant; here, as in the other families, the history is context and carries no loss.
+here as the conversation of its system message, its history, its prompt and its response. That
+script trains every turn of the assistant, each up to the role token that ends it, as is done here
+where ``data.trained_answers`` is "every"; where it is "last" the history carries no loss.
 ``max_source_length`` is its ``max_input_length``, ``max_target_length`` its ``max_output_length``.
+
+Each message is encoded by itself and without control tokens, as published: ``data.reading`` changes
+nothing here.
 
 In training only the sum of both limits and one counts. In evaluation the prompt may have
 ``max_source_length`` tokens, the closing <|assistant|> among them, and the reference
@@ -50,7 +54,8 @@ def encode_training(row: Row, tokenizer: Any, data: Data) -> Encoded:
         kept = answer[: max(data.max_target_length + 1, limit - len(prompt))]
         fitted = _newest(row, tokenizer, data, limit - len(kept))
     cut = Cut(fitted.lost, len(answer) - len(kept), fitted.question_lost)
-    return Encoded([*fitted.ids, *kept], [UNTRAINED] * len(fitted.ids) + kept, cut)
+    labels = _labels(fitted.ids, tokenizer) if data.answers == "every" else None
+    return Encoded([*fitted.ids, *kept], (labels or [UNTRAINED] * len(fitted.ids)) + kept, cut)
 
 
 def encode_prompt(row: Row, tokenizer: Any, data: Data) -> Encoded | None:
@@ -85,12 +90,25 @@ def least_lengths(tokenizer: Any, data: Data) -> tuple[int, int]:
 
 def _ids(row: Row, tokenizer: Any, data: Data, history: History) -> list[int]:
     ids = tokenizer.get_prefix_tokens()
+    if row.system:
+        ids = ids + tokenizer.build_single_message("system", "", row.system)
     for number, (question, answer) in enumerate((*history, (row.prompt, None))):
-        prefix = (data.source_prefix or "") if number == 0 else ""
+        prefix = data.source_prefix if number == 0 else ""
         ids = ids + tokenizer.build_single_message("user", "", prefix + question)
         if answer is not None:
             ids = ids + tokenizer.build_single_message("assistant", "", answer)
     return [*ids, tokenizer.get_command("<|assistant|>")]
+
+
+def _labels(prompt: list[int], tokenizer: Any) -> list[int]:
+    """The labels of a prompt whose answers are trained, each with the role token after it."""
+    assistant = tokenizer.get_command("<|assistant|>")
+    roles = [tokenizer.get_command(role) for role in ("<|system|>", "<|user|>", "<|assistant|>")]
+    labels, speaks = [], False
+    for i in prompt:
+        labels.append(i if speaks else UNTRAINED)
+        speaks = i == assistant if i in roles else speaks
+    return labels
 
 
 def _answer(row: Row, tokenizer: Any) -> list[int]:

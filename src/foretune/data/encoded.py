@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from ..errors import refuse
 from ..params.data import Data
 from .rows import History, Row
 
@@ -34,7 +35,8 @@ class Encoded:
 
     input_ids: list[int]
     labels: list[int]
-    """Training: one per input id, UNTRAINED where there is no loss. Evaluation: the reference."""
+    """Training: one per input id, UNTRAINED where there is no loss; of an encoder-decoder what the
+    decoder is to write. Evaluation: the reference."""
     cut: Cut = Cut()
 
 
@@ -75,8 +77,28 @@ def text_ids(text: str, tokenizer: Any, data: Data) -> list[int]:
 
     Control tokens that are named in it stay letters, unless ``data.reading`` is "published".
     """
-    plain = data.reading != "published"
+    plain = data.read_as == "plain"
     return tokenizer.encode(text, add_special_tokens=False, split_special_tokens=plain)
+
+
+def only_last_answer(data: Data, model: str) -> None:
+    """Raises UserError where every answer of a conversation should be trained, in a family whose
+    earlier answers are not followed by an end token.
+    """
+    if data.answers == "every":
+        raise refuse(
+            what="data.trained_answers is 'every'",
+            where="data.trained_answers",
+            why=f"{model} reads the earlier rounds as one text, in which no end token follows an "
+            "answer: an earlier answer would be trained never to end",
+            fix="set data.trained_answers to 'last', and give each answer that is to be trained a "
+            "row of its own",
+        )
+
+
+def without_pads(labels: list[int], tokenizer: Any) -> list[int]:
+    """The labels as the official code of ChatGLM leaves them: the pad's id is never trained."""
+    return [UNTRAINED if label == tokenizer.pad_token_id else label for label in labels]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +108,8 @@ class Prompt:
     ids: list[int]
     lost: int = 0
     question_lost: bool = False
+    rounds: int = 0
+    """Rounds of the history that `keep_newest` kept."""
 
 
 def keep_left(ids: list[int], room: int, after_question: Callable[[], int]) -> Prompt:
@@ -112,7 +136,7 @@ def keep_newest(
     """
     whole = ids_of(history)
     if len(whole) <= room:
-        return Prompt(whole)
+        return Prompt(whole, rounds=len(history))
     rounds = len(history)
     kept = bisect_left(
         range(1, rounds + 1), True, key=lambda count: len(ids_of(history[rounds - count :])) > room
@@ -120,6 +144,19 @@ def keep_newest(
     history = history[rounds - kept :]
     ids = ids_of(history)
     if len(ids) <= room:
-        return Prompt(ids, len(whole) - len(ids))
+        return Prompt(ids, len(whole) - len(ids), rounds=kept)
     cue = after_question(history)
     return Prompt(ids[: room - cue] + ids[len(ids) - cue :], len(whole) - room, question_lost=True)
+
+
+def room_for_answer(data: Data, limit: int, prompt: int, question: Callable[[], int]) -> int:
+    """Tokens that an answer may have in an example of ``limit`` tokens.
+
+    It has what the prompt leaves, and its own limit in any case: then the prompt is cut. Under
+    ``data.max_length``, which is one limit for all, all rounds make room for it, and the question
+    does so up to a fair part. ``prompt`` and ``question()`` are the tokens of the prompt with all
+    rounds and with none.
+    """
+    if data.max_length is None:
+        return max(limit - prompt, data.max_target_length + 1)
+    return max(limit - question(), min(data.max_target_length + 1, limit // 2))

@@ -45,9 +45,10 @@ class Ragged:
 class Examples:
     """A map-style dataset (for torch's DataLoader) of dicts of lists of ints.
 
-    Each has "input_ids" and "labels", not padded. Examples to generate from have "padded_to" as
-    well where the official code pads by blocks: its batches are that long at least, and since its
-    limit on generation counts the padding, so do the new tokens that it allows.
+    Each has "input_ids" and "labels", not padded; of equal length for training, but for an
+    encoder-decoder, whose labels are a text of their own. Examples to generate from have
+    "padded_to" as well where the official code pads by blocks: its batches are that long at least,
+    and since its limit on generation counts the padding, so do the new tokens that it allows.
     """
 
     def __init__(self, input_ids: Ragged, labels: Ragged, padded_to: np.ndarray | None) -> None:

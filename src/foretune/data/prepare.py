@@ -101,10 +101,28 @@ def pads_when_prepared(family: Family, data: Data) -> bool:
     return data.protocol == "official" and family.PADS_WHEN_PREPARED
 
 
+def is_encoder_decoder(family: Family) -> bool:
+    """Whether the prompt is read by an encoder of its own: an example's labels are then a text for
+    the decoder to write, and its input holds none of the answer.
+    """
+    return getattr(family, "ENCODER_DECODER", False)
+
+
 def padded_length(family: Family, data: Data) -> int | None:
-    """Tokens that every training example is padded to; None: those of the longest of its batch."""
-    constant = data.pad_to_max_length or pads_when_prepared(family, data)
-    return family.constant_length(data) if constant else None
+    """Tokens that the input of every training example is padded to; None: those of the longest of
+    its batch.
+    """
+    if not (data.pad_to_max_length or pads_when_prepared(family, data)):
+        return None
+    apart = is_encoder_decoder(family)
+    return data.max_source_length if apart else family.constant_length(data)
+
+
+def padded_labels(family: Family, data: Data) -> int | None:
+    """As `padded_length`, of the labels."""
+    length = padded_length(family, data)
+    apart = length is not None and is_encoder_decoder(family)
+    return data.max_target_length if apart else length
 
 
 # Encoding
@@ -194,17 +212,18 @@ def _next(chunk: list[Row]) -> _Chunk:
 def _facts(
     rows: Rows, dataset: Examples, family: Family, data: Data, training: bool, damage: Damage
 ) -> DataFacts:
-    lengths = dataset.input_ids.lengths
-    tokens, constant = int(lengths.sum()), family.constant_length(data)
+    lengths, labels = dataset.input_ids.lengths, dataset.labels
     trained = padded = None
     if training:
-        labels = dataset.labels
-        # The model predicts the next token, so a label on the first one is no prediction.
-        first = labels.values[labels.ends - labels.lengths]
-        trained = int((labels.values != UNTRAINED).sum() - (first != UNTRAINED).sum())
-        padded = constant * len(dataset)
-        if not data.ignore_pad_in_loss and padded_length(family, data):
-            trained += padded - tokens
+        trained = int((labels.values != UNTRAINED).sum())
+        if is_encoder_decoder(family):
+            lengths = lengths + labels.lengths
+        else:  # the model predicts the next token, so a label on the first one is no prediction
+            first = labels.values[labels.ends - labels.lengths]
+            trained -= int((first != UNTRAINED).sum())
+        padded = family.constant_length(data) * len(dataset)
+        if not data.ignore_pad_in_loss and (constant := padded_labels(family, data)):
+            trained += int((constant - labels.lengths).sum())
     return DataFacts(
         file=rows.file,
         rows=rows.read,
@@ -212,7 +231,7 @@ def _facts(
         empty=rows.empty,
         examples=len(dataset),
         damage=damage,
-        tokens=tokens,
+        tokens=int(lengths.sum()),
         padded_tokens=padded,
         trained_tokens=trained,
         longest=int(lengths.max()),
@@ -239,6 +258,7 @@ def _check_limits(family: Family, tokenizer: Any, data: Data) -> None:
         "data.max_source_length": (data.max_source_length, source),
         "data.max_target_length": (data.max_target_length, target),
         "data.max_eval_target_length": (data.max_eval_target_length, target),
+        "data.max_length": (data.max_length, source + target),
     }
     problems = [
         Problem(
@@ -278,10 +298,13 @@ def _lost(cut: Cut) -> str:
 
 
 def _all_dropped(rows: Rows, data: Data) -> Problem:
-    limits = f"{data.max_source_length} and {data.max_target_length}"
+    limits = f"{data.max_source_length} and {data.max_target_length} tokens for prompt and answer"
+    settings = "data.max_source_length and data.max_target_length"
+    if data.max_length is not None:
+        limits, settings = f"{data.max_length} tokens for both together", "data.max_length"
     return Problem(
         what=f"all {counted(len(rows), 'row')} are longer than the limits, and none is left",
         where=rows.file,
-        why=f"the limits are {limits} tokens for prompt and answer, and longer rows are left out",
-        fix="raise data.max_source_length and data.max_target_length",
+        why=f"the limits are {limits}, and longer rows are left out",
+        fix=f"raise {settings}",
     )

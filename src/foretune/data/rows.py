@@ -1,5 +1,6 @@
 """Rows: a prompt, a response and the rounds before them, each with the line it stands on.
 
+A row is written in columns of its own for prompt, response and history, or as one list of messages.
 Everything that is wrong with a file is found in one pass and raised together. Knows no torch.
 """
 
@@ -22,6 +23,16 @@ History = tuple[tuple[str, str], ...]
 
 Record = tuple[int, Any]
 """Line in the file, and what was read there."""
+
+ROLES = {
+    **dict.fromkeys(("user", "human"), "user"),
+    **dict.fromkeys(("assistant", "gpt", "bot"), "assistant"),
+    "system": "system",
+}
+"""Who says a message, as people write it."""
+
+KEYS = (("role", "content"), ("from", "value"))
+"""Under which keys a message has who says it, and what."""
 
 SHOWN = 20
 """Problems that are told one by one; of the others the number is told."""
@@ -102,6 +113,7 @@ class _Columns:
         self.file = file
         self.prompt, self.response = data.prompt_column, data.response_column
         self.history = data.history_column
+        self.messages = data.messages_column
         self.missing: Counter[str | None] = Counter()
         self.there: list[str] = []
         self.first_line = 1
@@ -113,6 +125,9 @@ class _Columns:
         if not self.there:
             self.there, self.first_line = list(record), line
         problems: list[Problem] = []
+        if self.messages is not None:
+            row = self._conversation(line, record, self.messages, problems)
+            return (None, problems) if problems else (row, problems)
         prompt = self._text(line, record, self.prompt, problems)
         response = self._text(line, record, self.response, problems)
         history: History = ()
@@ -128,6 +143,8 @@ class _Columns:
         wanted = {"data.prompt_column": self.prompt, "data.response_column": self.response}
         if self.history is not None:
             wanted["data.history_column"] = self.history
+        if self.messages is not None:
+            wanted = {"data.messages_column": self.messages}
         return [
             self._absent(self.first_line, path, column)
             for path, column in wanted.items()
@@ -151,9 +168,7 @@ class _Columns:
         return value
 
     def _rounds(self, line: int, rounds: Any, problems: list[Problem]) -> History:
-        if isinstance(rounds, str):  # a csv cell
-            with suppress(ValueError):  # what is no JSON stays text, and that is no list
-                rounds = json.loads(rounds)
+        rounds = _from_cell(rounds)
         pairs = rounds if isinstance(rounds, list) else [rounds]
         for pair in pairs:
             if not (
@@ -167,6 +182,32 @@ class _Columns:
                 problems.append(self._problem(line, what, why, fix))
                 return ()
         return tuple((question, answer) for question, answer in pairs)
+
+    def _conversation(
+        self, line: int, record: dict[str, Any], column: str, problems: list[Problem]
+    ) -> Row:
+        """The row of a list of messages; one that says nothing is a row without a prompt."""
+        empty = Row(line, "", "")
+        if column not in record:
+            self.missing[column] += 1
+            path = "data.messages_column"
+            problems.append(self._absent(line, path, column, list(record)))
+            return empty
+        value = record[column]
+        messages = [] if value is None or value == "" else _from_cell(value)
+        if not isinstance(messages, list):
+            problems.append(self._problem(line, f"{column} is {_kind(messages)}", *NO_MESSAGES))
+            return empty
+        said, wrong = _messages(messages)
+        for number, what, why, fix in wrong:
+            what = f"{column}: message {number} of {len(messages)} {what}"
+            problems.append(self._problem(line, what, why, fix))
+        if problems or not said:
+            return empty
+        system = said.pop(0)[1] if said[0][0] == "system" else ""
+        texts = [content for _, content in said]
+        *history, (prompt, response) = zip(texts[::2], texts[1::2], strict=True)
+        return Row(line, prompt, response, tuple(history), system)
 
     def _problem(self, line: int, what: str, why: str, fix: str) -> Problem:
         return Problem(what, place(self.file, line), why, fix)
@@ -200,6 +241,69 @@ def _wrong_text(value: Any) -> tuple[str, str, str] | None:
     return None
 
 
+def _from_cell(value: Any) -> Any:
+    """What a csv cell holds as JSON; any other value as it is."""
+    if isinstance(value, str):
+        with suppress(ValueError):  # what is no JSON stays text, and that is no list
+            return json.loads(value)
+    return value
+
+
+Wrong = tuple[int, str, str, str]
+"""The number of a message, what is wrong with it, why, and the fix."""
+
+NO_MESSAGES = (
+    "a conversation is the list of its messages",
+    'write it as [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]',
+)
+
+
+def _messages(messages: list[Any]) -> tuple[list[tuple[str, str]], list[Wrong]]:
+    """Who says what, and everything wrong with it; an order is looked for in good messages only."""
+    said: list[tuple[str, str]] = []
+    wrong: list[Wrong] = []
+    for number, message in enumerate(messages, start=1):
+        if found := _wrong_message(message):
+            wrong.append((number, *found))
+        else:
+            who, what = next(keys for keys in KEYS if keys[0] in message and keys[1] in message)
+            said.append((ROLES[message[who]], message[what] or ""))
+    return said, wrong or list(_wrong_order([role for role, _ in said]))
+
+
+def _wrong_message(message: Any) -> tuple[str, str, str] | None:
+    """What is wrong with a message (what, why and fix); None for a good one."""
+    why, fix = NO_MESSAGES
+    if not isinstance(message, dict):
+        return f"is {_kind(message)}: {_short(message)}", why, fix
+    keys = next((keys for keys in KEYS if keys[0] in message and keys[1] in message), None)
+    if keys is None:
+        what = f"has the keys {sentence_list(message) or 'of nothing'}"
+        return what, "a message has role and content, or from and value", fix
+    name, content = message[keys[0]], message[keys[1]]
+    if not isinstance(name, str) or name not in ROLES:
+        known = f"the roles are {sentence_list(ROLES)}"
+        return f"has the {keys[0]} {_short(name)}", known, "give it one of these roles"
+    wrong = None if content is None else _wrong_text(content)
+    return wrong and (f"of {name}: its {keys[1]} {wrong[0]}", *wrong[1:])
+
+
+def _wrong_order(roles: list[str]) -> Iterator[Wrong]:
+    """The first message that is out of turn, or the last one where no answer ends it."""
+    why = "user and assistant take turns, after at most one system message; an answer ends it"
+    start = int(roles[:1] == ["system"])
+    for turn, role in enumerate(roles[start:]):
+        due = ("user", "assistant")[turn % 2]
+        if role != due:
+            what = f"is of {role}, where {due} has the turn"
+            fix = "join messages that one role says in a row, or leave this one out"
+            yield start + turn + 1, what, why, fix
+            return
+    if roles and roles[-1] != "assistant":
+        what = f"is the last, and of {roles[-1]}"
+        yield len(roles), what, why, "add the answer, or leave it out"
+
+
 def _no_object(value: Any) -> tuple[str, str, str]:
     why = "a row is an object whose keys are the columns"
     return f"this row is {_kind(value)}: {_short(value)}", why, 'write {"column": "text", ...}'
@@ -225,10 +329,12 @@ def _raise(file: str, bad: int, problems: list[Problem]) -> NoReturn:
 
 
 def _nothing_left(file: str, read: int, data: Data) -> Problem:
-    columns = f"{data.prompt_column!r} and {data.response_column!r}"
+    columns = f"the columns {data.prompt_column!r} and {data.response_column!r}"
+    if data.messages_column is not None:
+        columns = f"the last two messages in {data.messages_column!r}"
     return Problem(
         what=f"{counted(read, 'row')} read, and none can be used" if read else "there are no rows",
         where=file,
         why="a row needs a prompt and a response that are not empty",
-        fix=f"fill the columns {columns}, or name others" if read else "give a file that has rows",
+        fix=f"fill {columns}, or name others" if read else "give a file that has rows",
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
-from .encoded import UNTRAINED
+from .encoded import UNTRAINED, family_of
 from .examples import Examples
+from .prepare import is_encoder_decoder
 
 OPEN, CLOSE = "⟦", "⟧"
 """Stand around the text that has a label."""
@@ -19,19 +20,34 @@ def first_example_text(dataset: Examples, tokenizer: Any) -> str:
     """
     input_ids = dataset.input_ids[0].tolist()
     labels = dataset.labels[0].tolist()
+    if is_encoder_decoder(family_of(tokenizer)):  # the labels go on where the input ends
+        input_ids, labels = input_ids + labels, [UNTRAINED] * len(input_ids) + labels
     trained = sum(label != UNTRAINED for label in labels)
     head = f"the first example: {len(input_ids)} tokens, {trained} trained, between {OPEN}{CLOSE}"
     return f"{head}\n{marked(input_ids, labels, tokenizer)}"
 
 
 def marked(input_ids: list[int], labels: list[int], tokenizer: Any) -> str:
-    """The text in order, what has a label between brackets: 'a b ⟦c d⟧'."""
+    """The text in order, what has a label between brackets: 'a b ⟦c d⟧'.
+
+    A label that is not the token at its place stands before that token: Baichuan learns the end of
+    an answer where the next question begins, 'a ⟦b</s>⟧<user> c'.
+    """
     parts: list[str] = []
     pairs = zip(input_ids, labels, strict=True)
-    for trained, group in groupby(pairs, key=lambda pair: pair[1] != UNTRAINED):
-        ids = [token for token, _ in group]
-        # ChatGLM2 gives its special tokens no text; their id says which one it is.
-        ends = "".join(f"<{token}>" for token in ids if not tokenizer.decode([token]))
-        text = tokenizer.decode(ids) + (ends if trained else "")
-        parts.append(f"{OPEN}{text}{CLOSE}" if trained else text)
-    return "".join(parts)
+    for (trained, other), group in groupby(
+        pairs, key=lambda pair: (pair[1] != UNTRAINED, pair[1] != pair[0])
+    ):
+        ids, learnt = map(list, zip(*group, strict=True))
+        if trained:
+            # ChatGLM2 gives its special tokens no text; their id says which one it is.
+            ends = "".join(f"<{token}>" for token in learnt if is_silent(token, tokenizer))
+            parts.append(f"{OPEN}{tokenizer.decode(learnt)}{ends}{CLOSE}")
+        if other:
+            parts.append(tokenizer.decode(ids))
+    return "".join(parts).replace(CLOSE + OPEN, "")
+
+
+def is_silent(token: int, tokenizer: Any) -> bool:
+    """Whether decoding hides a token; a lone blank is not hidden."""
+    return not tokenizer.decode([token]) and tokenizer.convert_ids_to_tokens(token) != "▁"

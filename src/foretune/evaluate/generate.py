@@ -79,27 +79,29 @@ def _predict(
                 for name, tensor in collate(rows).items()
                 if name != "labels"
             }
-            padded = inputs["input_ids"].shape[1]
-            rooms = [room_of(row, padded, generate) for row in rows]
-            limit = padded + max(rooms)
+            # a decoder goes on from one token, a causal model from the whole prompt
+            start = 1 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
+            rooms = [room_of(row, start, generate) for row in rows]
+            limit = start + max(rooms)
             tokens_BL = model.generate(**inputs, **{**sampling(generate), "max_length": limit})
             answers += [
                 text_of(tokens_L[:room], tokenizer)
-                for tokens_L, room in zip(tokens_BL[:, padded:].tolist(), rooms, strict=True)
+                for tokens_L, room in zip(tokens_BL[:, start:].tolist(), rooms, strict=True)
             ]
             bar.update(len(rows))
         bar.close()
     return gather_object(answers) if state.num_processes > 1 else answers
 
 
-def room_of(row: dict[str, Any], padded: int, generate: Generate) -> int:
-    """Tokens that an answer may have.
+def room_of(row: dict[str, Any], start: int, generate: Generate) -> int:
+    """Tokens that an answer may have, where the batch goes on after ``start`` tokens.
 
     Padding counts where the official code pads by blocks; elsewhere it does not, or an answer would
     end sooner beside a longer prompt.
     """
     assert generate.max_length is not None, "resolve() fills it in"
-    return generate.max_length - (padded if "padded_to" in row else len(row["input_ids"]))
+    used = start if "padded_to" in row else min(start, len(row["input_ids"]))
+    return generate.max_length - used
 
 
 def text_of(tokens: Sequence[int], tokenizer: Any) -> str:

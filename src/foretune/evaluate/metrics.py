@@ -1,4 +1,4 @@
-"""BLEU-4 and ROUGE of generated Chinese texts, counted as named programs count them.
+"""BLEU-4, ROUGE and exact matches of generated Chinese texts, counted as named programs count them.
 
 Figures of different protocols do not compare: for the prediction 你好 and the reference 你好,
 "official" gives BLEU-4 59.46 and "jieba-words" 35.36.
@@ -17,7 +17,7 @@ from typing import Any, Literal
 from ..errors import refuse
 from ..text import nearest
 
-METRICS = ("rouge-1", "rouge-2", "rouge-l", "bleu-4")
+METRICS = ("rouge-1", "rouge-2", "rouge-l", "bleu-4", "exact_match")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +62,10 @@ def score(
 ) -> Scores:
     """Scores each prediction against the reference at the same place, by a name of PROTOCOLS.
 
-    All of METRICS are in percent but BLEU-4 of "chatglm3", which lies between 0 and 1. Raises
-    UserError for an unknown protocol, ValueError if there is no pair or the lengths differ.
+    All of METRICS are in percent but BLEU-4 of "chatglm3", which lies between 0 and 1. An exact
+    match is the reference itself, blanks around both left out; no program counts it, and it is the
+    same under every protocol. Raises UserError for an unknown protocol, ValueError if there is no
+    pair or the lengths differ.
     """
     if protocol not in PROTOCOLS:
         like = nearest(protocol, PROTOCOLS)
@@ -96,6 +98,7 @@ def _score_pair(prediction: str, reference: str, rules: _Protocol) -> dict[str, 
         return dict.fromkeys(METRICS, 0.0)
     if rules.strip:
         prediction, reference = prediction.strip(), reference.strip()
+    exact = 100.0 * (prediction.strip() == reference.strip())
     words, wanted = _words(prediction), _words(reference)
     rouge = {name: _rounded(f * 100, rules.rouge_digits) for name, f in _rouge(words, wanted)}
     if rules.bleu_of == "characters":
@@ -103,7 +106,7 @@ def _score_pair(prediction: str, reference: str, rules: _Protocol) -> dict[str, 
     elif rules.bleu_of == "words without blanks":
         words, wanted = ([w for w in found if w.strip()] for found in (words, wanted))
     bleu = _bleu(words, wanted) * rules.bleu_scale
-    return rouge | {"bleu-4": _rounded(bleu, rules.bleu_digits)}
+    return rouge | {"bleu-4": _rounded(bleu, rules.bleu_digits), "exact_match": exact}
 
 
 def _rounded(value: float, digits: int | None) -> float:

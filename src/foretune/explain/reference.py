@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 
 from ..files import write_whole
-from ..formats import official, training_arguments
+from ..formats import official, programs, training_arguments
 from ..formats.removed_arguments import REMOVED
 from ..formats.spellings import spellings
 from ..params.declare import facts_of, words_of
@@ -100,7 +100,7 @@ def _as_code(text: str | None) -> str | None:
 
 
 def _names(language: str) -> Iterator[tuple[str, str]]:
-    paths = {**official.PATHS, **training_arguments.KEYS}
+    paths = {**programs.PATHS, **training_arguments.KEYS}
     meanings = {name: f"`{path}`" for name, path in paths.items()}
     meanings |= dict.fromkeys(official.UNREAD, TEXTS[language]["never read"])
     yield from sorted(meanings.items())

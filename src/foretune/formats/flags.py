@@ -16,21 +16,21 @@ from ..errors import Problem, UserError
 from ..params.run import compose, parameters
 from ..params.setting import Note, Origin, Setting
 from ..text import nearest, place, sentence_list
-from . import official, training_arguments
+from . import programs, training_arguments
 from .argument_text import Kind
 from .reading import Reading, alternatives, typed
 from .shell import Word
 
 
 @cache
-def names() -> frozenset[str]:
-    """Every flag but the dotted paths."""
-    return official.NAMES | {*training_arguments.KEYS, *training_arguments.REMOVED}
+def names(program: str = "") -> frozenset[str]:
+    """Every flag of a program but the dotted paths; of all programs where it is not a known one."""
+    return programs.names(program) | {*training_arguments.KEYS, *training_arguments.REMOVED}
 
 
 def _kind_of(name: str) -> Kind:
-    if name in official.NAMES:
-        return official.kind_of(name)
+    if table := programs.table_of(name):
+        return table.kind_of(name)
     if name in names():
         return training_arguments.kind_of(name)
     return "boolean" if bool in alternatives(name) else "scalar"
@@ -39,7 +39,7 @@ def _kind_of(name: str) -> Kind:
 def _path_of(name: str) -> str | None:
     if name in parameters():
         return name
-    return official.PATHS.get(name) or training_arguments.KEYS.get(name)
+    return programs.PATHS.get(name) or training_arguments.KEYS.get(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Argument:
     words: tuple[Word, ...] = ()
 
 
-def read_flags(words: Sequence[Word], file: str) -> Reading:
+def read_flags(words: Sequence[Word], file: str, program: str = "") -> Reading:
     """The settings that the words behind a program stand for, and everything wrong with them."""
     reading, arguments = Reading(), dict[str, Argument]()
     rest = list(words)
@@ -63,7 +63,7 @@ def read_flags(words: Sequence[Word], file: str) -> Reading:
         elif not _is_flag(word):
             reading.problems.append(_stray(word, file))
         else:
-            argument = _take(word, rest, file, reading)
+            argument = _take(word, rest, file, reading, program)
             if argument and argument.name in arguments:
                 first = arguments.pop(argument.name)
                 what = f"--{argument.name} is given twice: the last one counts"
@@ -75,12 +75,12 @@ def read_flags(words: Sequence[Word], file: str) -> Reading:
 
 
 def read_arguments(arguments: Iterable[Argument], *, text: bool) -> Reading:
-    """The settings behind named values; main.py's own count more than transformers'."""
+    """The settings behind named values; a program's own count more than transformers'."""
     reading = Reading()
     others: list[Argument] = []
     theirs: list[tuple[str, object, Origin]] = []
     for argument in arguments:
-        if argument.name in official.NAMES or argument.name in parameters():
+        if programs.table_of(argument.name) or argument.name in parameters():
             others.append(argument)
         else:
             theirs.append((argument.name, argument.value, argument.origin))
@@ -89,9 +89,9 @@ def read_arguments(arguments: Iterable[Argument], *, text: bool) -> Reading:
         if name in parameters():
             value = typed(name, value) if isinstance(value, str) else value
             reading.settings.append(Setting(name, value, origin, text))
-        else:
-            reading.settings += official.read(name, value, origin, text)
-            found = official.note(name, origin)
+        elif table := programs.table_of(name):
+            reading.settings += table.read(name, value, origin, text)
+            found = table.note(name, origin)
             reading.notes += [found] if found else []
     return reading
 
@@ -103,13 +103,15 @@ def _is_flag(word: Word) -> bool:
     return text.startswith("-") and len(text) > 1 and not number and " " not in text.split("=")[0]
 
 
-def _take(word: Word, rest: list[Word], file: str, reading: Reading) -> Argument | None:
+def _take(
+    word: Word, rest: list[Word], file: str, reading: Reading, program: str
+) -> Argument | None:
     """The argument that begins with ``word``; its values are taken off ``rest``."""
     written, given, inline = word.text.partition("=")
     following = _following(rest)
-    name, turned_off = _find(written)
+    name, turned_off = _find(written, program)
     if name is None:
-        reading.problems.append(_unknown(written, word, file))
+        reading.problems.append(_unknown(written, word, file, program))
         del rest[: len(following)]
         return None
     kind = "boolean" if turned_off else _kind_of(name)
@@ -138,7 +140,7 @@ def _following(rest: Sequence[Word]) -> list[Word]:
     return list(rest[:end])
 
 
-def _find(written: str) -> tuple[str | None, bool]:
+def _find(written: str, program: str) -> tuple[str | None, bool]:
     """The name behind a flag as it is written, and whether the flag turns it off."""
     dotted = written.removeprefix("--")
     name = dotted.replace("-", "_")
@@ -146,12 +148,12 @@ def _find(written: str) -> tuple[str | None, bool]:
         return None, False
     if dotted in parameters():
         return dotted, False
-    if name in names():
+    if name in names(program):
         return name, False
-    off = training_arguments.negated(name) or official.negated(name)
+    off = training_arguments.negated(name) or programs.negated(name, program)
     if off:
         return off, True
-    longer = [one for one in names() if one.startswith(name)]
+    longer = [one for one in names(program) if one.startswith(name)]
     return (longer[0], False) if len(longer) == 1 else (None, False)
 
 
@@ -205,10 +207,12 @@ def _no_value(name: str, origin: Origin, words: Iterable[Word]) -> Problem:
     )
 
 
-def _unknown(written: str, word: Word, file: str) -> Problem:
+def _unknown(written: str, word: Word, file: str, program: str = "") -> Problem:
     name = written.lstrip("-").replace("-", "_")
-    several = sorted(one for one in names() if len(name) > 2 and one.startswith(name))
-    like = nearest(name, names(), at_least=0.75)
+    several = sorted(one for one in names(program) if len(name) > 2 and one.startswith(name))
+    like = nearest(name, names(program), at_least=0.75)
+    if others := programs.programs_with(name):
+        return _of_another(written, Origin(file, word.line), program, others)
     like = like or nearest(written.lstrip("-"), parameters(), at_least=0.75)
     if len(several) > 1 and name not in several:
         fix = f"write one of {sentence_list(f'--{one}' for one in several)}"
@@ -219,6 +223,20 @@ def _unknown(written: str, word: Word, file: str) -> Problem:
         where=place(file, word.line),
         why="a flag that nothing reads would change nothing without saying so",
         fix=fix,
+    )
+
+
+def _of_another(written: str, origin: Origin, program: str, others: list[str]) -> Problem:
+    """A flag of one known program that is given to another."""
+    path = _path_of(written.lstrip("-").replace("-", "_")) or ""
+    own = [one for one in names(program) if _path_of(one) == path]
+    return Problem(
+        what=f"{program} has no flag {written}",
+        where=str(origin),
+        why=f"it is one of {sentence_list(others)}; {program} would refuse it",
+        fix=f"write --{own[0]}"
+        if own
+        else "leave it out" + (f", or --set {path}=..." if path else ""),
     )
 
 

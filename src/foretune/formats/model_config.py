@@ -1,4 +1,6 @@
-"""A model's config.json: the architecture it declares, and what in it nobody reads."""
+"""A model's config.json, or Meta's params.json: the architecture it declares, and what in it nobody
+reads.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import Problem, UserError, refuse
-from ..params.arch import Architecture, families, read_architecture
+from ..params.arch import Architecture, Family, families, read_architecture
+from ..params.arch.llama3 import NAME as META_NAME
+from ..params.arch.llama3 import ModelArgs, with_vocabulary
 from ..params.arch.shape import Shape
 from ..params.run import Run
 from ..params.setting import Note
@@ -17,14 +21,16 @@ from ..text import nearest, place, sentence_list
 from .json_text import key_lines, read_json
 
 NAME = "config.json"
+NAMES = (NAME, META_NAME)
+"""What the file of a model's sizes is called, the first before the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A config.json of a family that is known here."""
+    """A file of sizes of a family that is known here."""
 
     file: str
-    architecture: Architecture
+    architecture: Family
     keys: Mapping[str, Any]
     """Everything in the file, as written."""
     lines: Mapping[str, int]
@@ -37,7 +43,7 @@ class ModelFile:
 
 
 def read_model_config(text: str, file: str) -> tuple[ModelFile | None, tuple[Note, ...]]:
-    """Reads a config.json; None, with a note, where its family is not known here.
+    """Reads a file of sizes; None, with a note, where its family is not known here.
 
     Raises:
         UserError: where the text is no JSON, and for every value that cannot be.
@@ -69,6 +75,12 @@ def read_model_config(text: str, file: str) -> tuple[ModelFile | None, tuple[Not
         like = nearest(key, known, at_least=0.8)
         why = f"did you mean {like}?" if like and like not in keys else "anybody may add keys to it"
         notes.append(Note(f"{key} is read by nothing here", place(file, lines[key]), why))
+    if isinstance(architecture, ModelArgs):
+        architecture = with_vocabulary(architecture, Path(file).parent)
+    notes += [
+        Note(remark.what, place(file, lines.get(remark.key)), remark.why)
+        for remark in architecture.remarks()
+    ]
     return ModelFile(file, architecture, keys, lines, tuple(notes)), tuple(notes)
 
 
@@ -95,7 +107,8 @@ def _at_its_line(problem: Problem, lines: Mapping[str, int], file: str) -> Probl
 
 def _unknown_family(keys: Mapping[str, Any], file: str, lines: Mapping[str, int]) -> Note:
     family = keys.get("model_type")
-    known = sentence_list(dict.fromkeys(one.__name__ for one in families()))
+    named = (one.__name__ for one in families() if issubclass(one, Architecture))
+    known = sentence_list(dict.fromkeys(named))
     return Note(
         f"model_type {family!r} is no family known here" if family else "no model_type is given",
         place(file, lines.get("model_type")),
@@ -103,8 +116,13 @@ def _unknown_family(keys: Mapping[str, Any], file: str, lines: Mapping[str, int]
     )
 
 
+def file_in(folder: Path) -> Path | None:
+    """The file of sizes that a model's folder holds."""
+    return next((folder / name for name in NAMES if (folder / name).is_file()), None)
+
+
 def config_path(run: Run) -> Path | None:
-    """The config.json that a run names; None where it names none, or a model of the hub.
+    """The file of sizes that a run names; None where it names none, or a model of the hub.
 
     Raises:
         UserError: where model.config names a folder or a file of this machine that has none.
@@ -112,7 +130,7 @@ def config_path(run: Run) -> Path | None:
     written, folder = run.model.config, Path(run.model.path or "").expanduser()
     if written is not None:
         named = Path(written).expanduser()
-        found = named / NAME if named.is_dir() else named
+        found = file_in(named) or named / NAME if named.is_dir() else named
         if found.is_file():
             return found
         if named.exists() or named.suffix == ".json":
@@ -122,7 +140,9 @@ def config_path(run: Run) -> Path | None:
                 why="the sizes of the model are read from it",
                 fix=f"name the model's {NAME}, or the folder that holds it",
             )
-    return folder / NAME if run.model.path and (folder / NAME).is_file() else None
+    if run.model.path and folder.name in NAMES and folder.is_file():
+        return folder
+    return file_in(folder) if run.model.path else None
 
 
 def model_file(run: Run) -> ModelFile | None:

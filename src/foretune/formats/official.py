@@ -15,7 +15,7 @@ from ..params.setting import Note, Origin, Setting, derived
 from .argument_text import Kind
 from .reading import typed
 
-PROGRAM = "main.py"
+PROGRAM: str = "main.py"
 
 KEYS: dict[str, str] = {
     # ModelArguments

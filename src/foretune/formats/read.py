@@ -12,14 +12,15 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, cast
 
 from ..errors import Problem, UserError, refuse
+from ..params.arch import family_of
 from ..params.run import Run, compose_sound, parameters
 from ..params.setting import COMMAND_LINE, Note, Origin, Setting
 from ..text import nearest, place, sentence_list
-from . import official
+from . import official, programs
 from .flags import names, read_flags, read_mapping
 from .json_text import key_lines, read_json
 from .launchers import Launch, find_launch, lost_lines, read_launch
-from .model_config import NAME, config_path, read_model_config
+from .model_config import NAME, NAMES, config_path, file_in, read_model_config
 from .reading import Reading, typed
 from .run_file import read_run_file
 from .shell import Script, Word, read_shell
@@ -75,7 +76,7 @@ def _collect(whole: Reading, read_one: Callable[[], Reading]) -> None:
 
 def _composed(whole: Reading) -> tuple[Run, list[Problem]]:
     """The run: what is implied below what is written, and what its config.json has to say."""
-    implied = official.implied(whole.settings, whole.programs)
+    implied = programs.implied(whole.settings, whole.programs)
     run, misfits = compose_sound([*implied, *whole.settings], whole.notes)
     problems = [*whole.all_problems(), *misfits]
     try:
@@ -132,13 +133,13 @@ def _absent(path: Path, error: OSError) -> UserError:
 
 
 def _read_folder(folder: Path, name: str) -> Reading:
-    if (folder / NAME).is_file():
+    if file_in(folder) is not None:
         return Reading([Setting("model.path", name, Origin(name))])
     raise refuse(
         what=f"the folder {name} holds no {NAME}",
         where=COMMAND_LINE,
         why="a folder stands for the model in it",
-        fix=f"name the script or the run file in it, or the folder that holds {NAME}",
+        fix=f"name the script or the run file in it, or the folder that holds {' or '.join(NAMES)}",
     )
 
 
@@ -185,7 +186,8 @@ def _kind_of_json(text: str, name: str) -> Kind:
     for key in OTHERS:
         if key in keys:
             raise _of_another(key, name, lines[key])
-    if PurePosixPath(name).name == NAME or {"model_type", "architectures"} & keys.keys():
+    named = PurePosixPath(name).name in NAMES
+    if named or {"model_type", "architectures"} & keys.keys() or family_of(keys) is not None:
         return "config"
     sections = {path.partition(".")[0] for path in parameters()}
     if any(key in sections and isinstance(value, dict) for key, value in keys.items()):
@@ -217,8 +219,9 @@ def _read_script(text: str, name: str, folder: Path) -> Reading:
     reading = read_launch(launch)
     reading.notes = [*script.notes, *reading.notes, *_around(script, launch)]
     reading.problems += lost_lines(script, launch, names())
-    reading.add(_read_words(launch.words, name, folder))
-    reading.programs.append(PurePosixPath(launch.program.text).name)
+    program = PurePosixPath(launch.program.text).name
+    reading.add(_read_words(launch.words, name, folder, program))
+    reading.programs.append(program)
     return reading
 
 
@@ -234,20 +237,20 @@ def _around(script: Script, launch: Launch) -> Iterator[Note]:
         elif words[0] in ("source", "."):
             what = f"{' '.join(words[1:])} is not read"
             yield Note(what, where, "variables that it sets are not known here")
-    if PurePosixPath(launch.program.text).name != official.PROGRAM:
+    if PurePosixPath(launch.program.text).name not in programs.PROGRAMS:
         what = f"{launch.program.text} is taken to read its flags as {official.PROGRAM} does"
         where = place(script.file, launch.program.line)
         yield Note(what, where, "what the program does beyond its flags is not known")
 
 
-def _read_words(words: Sequence[Word], file: str, folder: Path) -> Reading:
+def _read_words(words: Sequence[Word], file: str, folder: Path, program: str = "") -> Reading:
     """The words behind a program: flags, or one JSON file that holds them."""
     if len(words) == 1 and words[0].text.endswith(".json") and not words[0].text.startswith("-"):
         named = Path(words[0].text).expanduser()
         beside = folder / named
         found = beside if beside.is_file() and not named.is_file() else named
         return _read_arguments(_text(found), str(found))
-    return read_flags(words, file)
+    return read_flags(words, file, program)
 
 
 def _read_arguments(text: str, name: str) -> Reading:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from functools import cache
 
-from . import official, training_arguments
+from . import programs, training_arguments
 from .removed_arguments import REMOVED
 
 
 @cache
 def spellings() -> dict[str, tuple[str, ...]]:
-    """Dotted path -> the names that the official scripts and TrainingArguments have for it."""
+    """Dotted path -> the names that the authors' programs and TrainingArguments have for it."""
     names: dict[str, list[str]] = {}
-    for table in (official.PATHS, training_arguments.KEYS):
+    for table in (programs.PATHS, training_arguments.KEYS):
         for name, path in table.items():
             names.setdefault(path, []).append(name)
     return {path: tuple(dict.fromkeys(known)) for path, known in names.items()}

@@ -28,7 +28,7 @@ from ..params.arch.chatglm import ChatGLM
 from .dialogue import Speaks
 from .hf import config_of
 from .prefix import Prefix, PrefixEncoder, TakesPrefix, started_as_prefix, with_prefix
-from .quantized import PACKED_NAMES, pack_linears
+from .quantized import PACKED_NAMES, PackedEmbedding, pack_linears
 
 PUBLISHED_LAYERS = 28
 """The residual's scale is made from this and not from num_layers, which the published code never
@@ -219,11 +219,13 @@ class ChatGLMPreTrainedModel(PreTrainedModel):
 class ChatGLMModel(ChatGLMPreTrainedModel):
     def __init__(self, config: ChatGLMConfig) -> None:
         super().__init__(config)
-        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
+        V, H, bits = config.vocab_size, config.hidden_size, config.quantization_bit
+        packed = bits and config.quantization_embeddings
+        self.word_embeddings = PackedEmbedding(V, H, bits=bits) if packed else nn.Embedding(V, H)
         self.layers = nn.ModuleList(GLMBlock(config, i) for i in range(config.num_layers))
         self.final_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layernorm_epsilon)
-        if config.quantization_bit:
-            pack_linears(self.layers, PACKED_NAMES, config.quantization_bit, empty=True)
+        if bits:
+            pack_linears(self.layers, PACKED_NAMES, bits, empty=True)
         self.prefix_encoder = PrefixEncoder(config) if config.pre_seq_len else None
         self.gradient_checkpointing = False
         self.post_init()
@@ -358,6 +360,8 @@ class ChatGLMForConditionalGeneration(Speaks, TakesPrefix, ChatGLMPreTrainedMode
         super().__init__(config)
         self.transformer = ChatGLMModel(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        if config.quantization_bit and config.quantization_embeddings:
+            pack_linears(self, ["lm_head"], config.quantization_bit, empty=True)
         self.post_init()
 
     def forward(

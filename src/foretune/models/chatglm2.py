@@ -1,11 +1,11 @@
-"""ChatGLM2-6B and ChatGLM3-6B, in the names of their published weights (THUDM/chatglm2-6b,
-chatglm3-6b).
+"""ChatGLM2-6B, ChatGLM3-6B and GLM-4-9B, in the names of their published weights
+(THUDM/chatglm2-6b, chatglm3-6b, glm-4-9b).
 
 What sets them apart: few key heads serve many query heads; rotary positions turn neighbouring pairs
 in the first half of every head and leave the rest; the feed-forward block has a gate.
 
 B batch, T tokens of this call, S keys (prefix, past and new), P prefix positions, H hidden, N query
-heads, K key heads, D width of a head, F frequencies (a quarter of D), V vocabulary.
+heads, K key heads, D width of a head, F frequencies (a quarter of D), V vocabulary, C classes.
 """
 
 # ruff: noqa: RUF012 - transformers wants plain lists as class attributes
@@ -20,7 +20,11 @@ from transformers import GenerationMixin, PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache
 from transformers.masking_utils import create_causal_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
+from transformers.modeling_outputs import (
+    BaseModelOutputWithPast,
+    CausalLMOutputWithPast,
+    SequenceClassifierOutputWithPast,
+)
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from ..params.arch.chatglm2 import ChatGLM2
@@ -34,8 +38,7 @@ class ChatGLMConfig(config_of(ChatGLM2)):
     """Keys of the published config.json, and the names that transformers asks for."""
 
     attribute_map = {
-        "vocab_size": "padded_vocab_size",
-        "num_hidden_layers": "num_layers",
+        **ChatGLM2.second_names,
         "intermediate_size": "ffn_hidden_size",
         "max_position_embeddings": "seq_length",
         "head_dim": "kv_channels",
@@ -379,6 +382,57 @@ class ChatGLMForConditionalGeneration(Speaks, TakesPrefix, ChatGLMPreTrainedMode
         return CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+        )
+
+
+class ChatGLMForSequenceClassification(ChatGLMPreTrainedModel):
+    """Sorts texts into classes by what stands in their last position."""
+
+    def __init__(self, config: ChatGLMConfig) -> None:
+        super().__init__(config)
+        self.transformer = ChatGLMModel(config)
+        self.dropout = nn.Dropout(config.classifier_dropout or 0.0)
+        self.classifier_head = nn.Linear(config.hidden_size, cast(int, config.num_labels))
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_hidden_states: bool | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutputWithPast:
+        """Logits [B, C], and the loss where labels are given.
+
+        Padding has to be on the left, as the families' tokenizers put it: the last position of a
+        row is read. labels: class ids [B], or with ``config.problem_type`` (found from the labels
+        where it is not set) numbers [B] or [B, C] for a regression, 0.0 and 1.0 [B, C] for several
+        classes at once.
+        """
+        outputs = self.transformer(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            output_hidden_states=output_hidden_states,
+            **kwargs,
+        )
+        logits_BC = self.classifier_head(self.dropout(outputs.last_hidden_state[:, -1]))
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(labels=labels, pooled_logits=logits_BC, config=self.config)
+        return SequenceClassifierOutputWithPast(
+            loss=loss,
+            logits=logits_BC,
             past_key_values=outputs.past_key_values,
             hidden_states=outputs.hidden_states,
         )

@@ -1,8 +1,11 @@
 """``chat`` and ``stream_chat`` as the published models have them: (response, history) of one turn.
 
 ChatGLM-6B and ChatGLM2-6B hold a history of (query, response) pairs and number their rounds.
-ChatGLM3-6B holds a list of messages with roles; its tokenizer has ``build_chat_input``, which is
-how it is known here.
+ChatGLM3-6B and GLM-4-9B hold a list of messages with roles; their tokenizers have
+``build_chat_input``, which is how they are known here.
+
+What users write is text: the name of a control token in it stays letters. ``protocol="published"``
+reads such names as the published code does, as the tokens themselves.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor
@@ -23,27 +26,50 @@ from transformers import (
 )
 from transformers.generation.streamers import BaseStreamer
 
+from ..errors import refuse
+
 ROLE_STOPS = ("<|user|>", "<|observation|>")
 UNFINISHED = "\N{REPLACEMENT CHARACTER}"
+
+Protocol = Literal["plain", "published"]
+
+
+def is_plain(protocol: Protocol) -> bool:
+    """Whether control tokens that a user names stay letters; raises UserError for another word."""
+    if protocol not in ("plain", "published"):
+        raise refuse(
+            what=f"protocol is {protocol!r}",
+            where="protocol, of this call",
+            why="a user's words are read as plain text, or as the published code reads them",
+            fix="leave it out for plain text, or write 'published'",
+        )
+    return protocol == "plain"
 
 
 class Turn:
     """One question to the model: what it is given, where it stops, and how its answer is read."""
 
     def __init__(
-        self, tokenizer: Any, query: str, history: Sequence[Any] | None, role: str = "user"
+        self,
+        tokenizer: Any,
+        query: str,
+        history: Sequence[Any] | None,
+        role: str = "user",
+        *,
+        plain: bool = True,
     ) -> None:
         self.tokenizer = tokenizer
         self.query = query
         self.history = list(history or [])
         self.role = role
+        self.plain = plain
         self.has_roles = hasattr(tokenizer, "build_chat_input")
 
     def inputs(self) -> BatchEncoding:
-        if self.has_roles:
+        if self.has_roles:  # its messages are plain in the published code, too
             return self.tokenizer.build_chat_input(self.query, history=self.history, role=self.role)
         prompt = self.tokenizer.build_prompt(self.query, self.history)
-        return self.tokenizer([prompt], return_tensors="pt")
+        return self.tokenizer([prompt], return_tensors="pt", split_special_tokens=self.plain)
 
     def stops(self) -> list[int]:
         roles = map(self.tokenizer.get_command, ROLE_STOPS) if self.has_roles else ()
@@ -79,12 +105,14 @@ class Speaks:
         logits_processor: LogitsProcessorList | None = None,
         *,
         role: str = "user",
+        protocol: Protocol = "plain",
         **kwargs: Any,
     ) -> tuple[Any, list[Any]]:
         """The response and the new history. What is not given is as published for the model;
-        ``role`` is for ChatGLM3. ``kwargs`` go to ``generate``.
+        ``role`` is for models with roles, ``protocol`` as this module says. ``kwargs`` go to
+        ``generate``.
         """
-        turn = Turn(tokenizer, query, history, role)
+        turn = Turn(tokenizer, query, history, role, plain=is_plain(protocol))
         given = {"max_length": max_length, "top_p": top_p, "temperature": temperature}
         kwargs |= {"num_beams": num_beams, "do_sample": do_sample}
         settings = self._settings(turn, given, logits_processor, kwargs)
@@ -103,12 +131,13 @@ class Speaks:
         logits_processor: LogitsProcessorList | None = None,
         *,
         role: str = "user",
+        protocol: Protocol = "plain",
         **kwargs: Any,
     ) -> Iterator[tuple[Any, list[Any]]]:
         """As ``chat``, again and again with one token more, as long as a character is not left in
         the middle.
         """
-        turn = Turn(tokenizer, query, history, role)
+        turn = Turn(tokenizer, query, history, role, plain=is_plain(protocol))
         given = {"max_length": max_length, "top_p": top_p, "temperature": temperature}
         settings = self._settings(turn, given, logits_processor, {**kwargs, "do_sample": do_sample})
         ids: list[int] = []

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 
 from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
 
-from ..params.arch import Architecture, Shape, families, family_of, read_architecture
+from ..params.arch import Architecture, Family, Shape, families, family_of, read_architecture
 
 KEPT_BY_TRANSFORMERS = (
     "model_type", "architectures", "auto_map",
-    "name_or_path", "torch_dtype", "transformers_version",
+    "name_or_path", "torch_dtype", "transformers_version", "quantization_config",
 )  # fmt: skip
 
 
@@ -37,31 +37,35 @@ class PublishedConfig(PreTrainedConfig):
     def from_dict(cls, config_dict: Mapping[str, Any], **kwargs: Any) -> Any:
         """The config of the family that the keys belong to: several share one model_type."""
         family = family_of(config_dict)
-        if family is None or family is cls.architecture:
-            return super().from_dict(dict(config_dict), **kwargs)
+        if family is None or family is cls.architecture or family not in native_families():
+            twice = [key for key in cls.architecture.second_names if key in config_dict]
+            return super().from_dict({**config_dict, "said_twice": twice}, **kwargs)
         return published_config(family).from_dict(config_dict, **kwargs)
 
     def to_diff_dict(self) -> dict[str, Any]:
-        """What is saved; the dtype under the key that every version of transformers reads."""
+        """What is saved; the dtype under the key that every version of transformers reads, and what
+        was said under two names under both.
+        """
         output = super().to_diff_dict()
+        output |= {key: getattr(self, key) for key in output.pop("said_twice", ())}
         if (dtype := output.pop("dtype", None)) is not None:
             output["torch_dtype"] = dtype
         return output
 
 
-def module_name(family: type[Architecture]) -> str:
+def module_name(family: type[Family]) -> str:
     """Where the family's model is, or would be: in the file that has the name of the one in
     params/arch.
     """
     return f"{__package__}.{family.__module__.rpartition('.')[2]}"
 
 
-def family_module(family: type[Architecture]) -> ModuleType:
+def family_module(family: type[Family]) -> ModuleType:
     """The file with the family's model."""
     return import_module(module_name(family))
 
 
-def published_config(family: type[Architecture]) -> type[PublishedConfig]:
+def published_config(family: type[Family]) -> type[PublishedConfig]:
     """The config class of a family."""
     return next(
         found
@@ -75,7 +79,7 @@ def config_of(architecture: type[Architecture]) -> type[PublishedConfig]:
     fields = {
         name: field
         for name, field in architecture.model_fields.items()
-        if name not in KEPT_BY_TRANSFORMERS
+        if name not in KEPT_BY_TRANSFORMERS and name not in architecture.second_names
     }
     return type(
         f"{architecture.__name__}Keys",
@@ -93,7 +97,11 @@ def config_of(architecture: type[Architecture]) -> type[PublishedConfig]:
 
 def native_families() -> tuple[type[Architecture], ...]:
     """The families that have a model file here."""
-    return tuple(family for family in families() if find_spec(module_name(family)) is not None)
+    return tuple(
+        family
+        for family in families()
+        if issubclass(family, Architecture) and find_spec(module_name(family)) is not None
+    )
 
 
 def native_model(family: type[Architecture]) -> type[PreTrainedModel]:
@@ -104,4 +112,16 @@ def native_model(family: type[Architecture]) -> type[PreTrainedModel]:
         if isinstance(found, type)
         and issubclass(found, PreTrainedModel)
         and issubclass(found, GenerationMixin)
+    )
+
+
+def native_classifier(family: type[Architecture]) -> type[PreTrainedModel] | None:
+    """The class of a family that sorts texts into classes; None where it has none."""
+    return next(
+        (
+            found
+            for name, found in vars(family_module(family)).items()
+            if name.endswith("ForSequenceClassification")
+        ),
+        None,
     )

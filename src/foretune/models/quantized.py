@@ -1,4 +1,5 @@
-"""The int4 and int8 weights that ChatGLM-6B and ChatGLM2-6B are published in.
+"""The int4 and int8 weights that ChatGLM-6B and ChatGLM2-6B are published in, and what every packed
+weight has in common.
 
 A linear layer keeps its weight as whole numbers q and one scale for each output row::
 
@@ -8,8 +9,10 @@ A linear layer keeps its weight as whole numbers q and one scale for each output
 column, the low four the odd column after it, both in two's complement. ``X.weight_scale`` is [out].
 Source: quantization.py of THUDM/chatglm-6b and THUDM/chatglm2-6b.
 
-The four linears of every layer are held this way, the embedding and the head are not. A packed base
-is frozen: gradients pass through it to LoRA matrices or a prefix. Everything here is plain torch.
+The four linears of every layer are held this way; the embedding and the head only in
+chatglm-6b-int4-qe, where config.json says ``quantization_embeddings``. A packed base is frozen:
+gradients pass through it to LoRA matrices or a prefix. Everything here is plain torch; the kernels
+that lie beside the published weights (cpm_kernels, quantization_kernels.c) are not used.
 
 Letters: N output rows, K input columns, M rows of the activations (all leading dimensions).
 """
@@ -22,27 +25,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from transformers.core_model_loading import ConversionOps
 from transformers.quantizers.auto import register_quantization_config, register_quantizer
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from ..errors import refuse
+from .packed_product import PackedProduct, Scheme, Whole, chunks_of, unpacked
 
 PACKED_NAMES = ("query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h")
-
-# How many weights are unpacked at a time: on a CPU what stays in its second-level cache, on an
-# accelerator enough to keep it busy (32 MiB in half precision).
-_CHUNK_CPU = 2**18
-_CHUNK_ACCELERATOR = 2**24
-
-
-def _chunks(count: int, size: int, device: torch.device) -> list[slice]:
-    """Slices over ``count`` rows (or columns) of ``size`` weights each."""
-    limit = _CHUNK_CPU if device.type == "cpu" else _CHUNK_ACCELERATOR
-    step = max(2, limit // size // 2 * 2)  # even: a byte holds two columns
-    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
 
 
 @torch.no_grad()
@@ -59,7 +50,7 @@ def pack_weight(weight: Tensor, bits: int, *, half_scale: bool = False) -> tuple
     largest = 2 ** (bits - 1) - 1
     scale_N = torch.empty(rows, dtype=torch.float16 if half_scale else work, device=weight.device)
     packed = weight.new_empty(rows, columns * bits // 8, dtype=torch.int8)
-    for chunk in _chunks(rows, columns, weight.device):
+    for chunk in chunks_of(rows, columns, weight.device):
         part = weight[chunk].to(work)
         scale_N[chunk] = part.abs().amax(1) / largest
         divisor = scale_N[chunk, None]
@@ -68,62 +59,6 @@ def pack_weight(weight: Tensor, bits: int, *, half_scale: bool = False) -> tuple
         q = (part / divisor).round_().clamp_(-largest, largest).to(torch.int8)
         packed[chunk] = q if bits == 8 else (q[:, 0::2] << 4) | (q[:, 1::2] & 0xF)
     return packed, scale_N
-
-
-def _unpack_into(out: Tensor, packed: Tensor, unit: Tensor, bits: int) -> Tensor:
-    """Writes q * scale into ``out``, each weight rounded once to its dtype; ``unit`` from _unit."""
-    if bits == 4:
-        # Both columns of a byte as the two bytes of a 16-bit word (the low byte lies first), each
-        # sixteen times its value: a third of the time of writing every second column.
-        words = packed.to(torch.int16)
-        odd = words << 12
-        packed = words.bitwise_and_(0xF0).bitwise_or_(odd).view(torch.int8)
-    return out.copy_(packed).mul_(unit[:, None])
-
-
-def _unit(weight_scale: Tensor, bits: int) -> Tensor:
-    """What one step of the bytes that ``_unpack_into`` reads is worth, in float32 or wider."""
-    scale = weight_scale.to(torch.promote_types(weight_scale.dtype, torch.float32))
-    return scale / 16 if bits == 4 else scale
-
-
-class _PackedProduct(torch.autograd.Function):
-    """x [M, K] times the packed weight's transpose; only packed tensors wait for the backward."""
-
-    @staticmethod
-    def forward(ctx: Any, x_MK: Tensor, weight: Tensor, weight_scale: Tensor, bits: int) -> Tensor:
-        ctx.save_for_backward(weight, weight_scale)
-        ctx.bits = bits
-        N, K = weight.shape[0], x_MK.shape[1]
-        unit = _unit(weight_scale, bits)
-        chunks = _chunks(N, K, x_MK.device)
-        scratch = x_MK.new_empty(chunks[0].stop, K)
-        out_MN = x_MK.new_empty(x_MK.shape[0], N)
-        for rows in chunks:
-            part = scratch[: rows.stop - rows.start]
-            _unpack_into(part, weight[rows], unit[rows], bits)
-            torch.mm(x_MK, part.t(), out=out_MN[:, rows])
-        return out_MN
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_MN: Tensor) -> tuple[Tensor | None, None, None, None]:
-        if not ctx.needs_input_grad[0]:
-            return None, None, None, None
-        weight, weight_scale = ctx.saved_tensors
-        per_byte = 8 // ctx.bits
-        N, K = weight.shape[0], weight.shape[1] * per_byte
-        unit = _unit(weight_scale, ctx.bits)
-        # By columns, so that each sum over the rows is one product, as exact as an unpacked one.
-        chunks = _chunks(K, N, grad_MN.device)
-        scratch = grad_MN.new_empty(N, chunks[0].stop)
-        grad_MK = grad_MN.new_empty(grad_MN.shape[0], K)
-        for columns in chunks:
-            part = scratch[:, : columns.stop - columns.start]
-            held = weight[:, columns.start // per_byte : columns.stop // per_byte]
-            _unpack_into(part, held, unit, ctx.bits)
-            torch.mm(grad_MN, part, out=grad_MK[:, columns])
-        return grad_MK, None, None, None
 
 
 class PackedLinear(nn.Linear):
@@ -136,6 +71,7 @@ class PackedLinear(nn.Linear):
     """
 
     weight_scale: Tensor
+    scheme: Scheme
 
     def __init__(
         self,
@@ -151,15 +87,19 @@ class PackedLinear(nn.Linear):
         _check(bits, in_features)
         self.in_features, self.out_features, self.bits = in_features, out_features, bits
         dtype = dtype or torch.get_default_dtype()
-        scale_dtype = torch.float32 if dtype == torch.bfloat16 else dtype
-        held = torch.zeros(out_features, in_features * bits // 8, dtype=torch.int8, device=device)
-        self.weight = nn.Parameter(held, requires_grad=False)
-        self.register_buffer(
-            "weight_scale", torch.zeros(out_features, dtype=scale_dtype, device=device)
-        )
+        self._make_room(dtype, device)
         zeros = torch.zeros(out_features, dtype=dtype, device=device) if bias else None
         self.bias = nn.Parameter(zeros) if zeros is not None else None
         self._is_hf_initialized = True  # transformers must not draw random numbers into it
+
+    def _make_room(self, dtype: torch.dtype, device: torch.device | str | None) -> None:
+        """The packed weight and its scale, zero."""
+        self.scheme = Whole(self.bits)
+        _make_room(self, (self.out_features, self.in_features), self.bits, dtype, device)
+
+    def scales(self) -> tuple[Tensor, ...]:
+        """What the packed weight is scaled by, as the scheme wants it."""
+        return (self.weight_scale,)
 
     @classmethod
     def from_linear(cls, linear: nn.Linear, bits: int, *, half_scale: bool = False) -> PackedLinear:
@@ -187,7 +127,7 @@ class PackedLinear(nn.Linear):
         if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
             x = x.to(torch.get_autocast_dtype(kind))
         x_MK = x.reshape(-1, self.in_features)
-        out_MN = _PackedProduct.apply(x_MK, self.weight, self.weight_scale, self.bits)
+        out_MN = PackedProduct.apply(x_MK, self.scheme, self.weight, *self.scales())
         if self.bias is not None:
             out_MN = out_MN + self.bias.to(out_MN.dtype)
         return out_MN.view(*x.shape[:-1], self.out_features)
@@ -195,14 +135,67 @@ class PackedLinear(nn.Linear):
     @torch.no_grad()
     def dequantize(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """The weight [N, K] in ``dtype``: in float32 exactly q * scale."""
-        unit = _unit(self.weight_scale, self.bits)
-        out = self.weight.new_empty(self.out_features, self.in_features, dtype=dtype)
-        for chunk in _chunks(self.out_features, self.in_features, self.weight.device):
-            _unpack_into(out[chunk], self.weight[chunk], unit[chunk], self.bits)
-        return out
+        return unpacked(self.scheme, dtype, self.weight, *self.scales())
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, bits={self.bits}"
+
+
+class PackedEmbedding(nn.Embedding):
+    """``nn.Embedding`` with a frozen int4 or int8 table, as PackedLinear holds one; each row is
+    unpacked when it is looked up.
+    """
+
+    weight_scale: Tensor
+    like: Tensor
+    """Empty: the dtype of the rows that are looked up, which bfloat16 scales do not tell."""
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        *,
+        bits: int,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        nn.Module.__init__(self)
+        _check(bits, embedding_dim)
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.padding_idx = self.max_norm = None
+        self.norm_type, self.scale_grad_by_freq, self.sparse = 2.0, False, False
+        self.scheme = Whole(bits)
+        dtype = dtype or torch.get_default_dtype()
+        _make_room(self, (num_embeddings, embedding_dim), bits, dtype, device)
+        self.register_buffer("like", torch.empty(0, dtype=dtype, device=device), persistent=False)
+        self._is_hf_initialized = True
+
+    def forward(self, input: Tensor) -> Tensor:
+        """ids [...] to rows [..., K]."""
+        ids, K = input.flatten(), self.embedding_dim
+        out = self.like.new_empty(len(ids), K)
+        self.scheme.unpack(out, self.weight[ids], self.scheme.unit(self.weight_scale[ids]))
+        return out.view(*input.shape, K)
+
+    @torch.no_grad()
+    def dequantize(self, dtype: torch.dtype = torch.float32) -> Tensor:
+        """The table in ``dtype``."""
+        return unpacked(self.scheme, dtype, self.weight, self.weight_scale)
+
+
+def _make_room(
+    module: nn.Module,
+    shape: tuple[int, int],
+    bits: int,
+    dtype: torch.dtype,
+    device: torch.device | str | None,
+) -> None:
+    rows, columns = shape
+    scale_dtype = torch.float32 if dtype == torch.bfloat16 else dtype
+    held = torch.zeros(rows, columns * bits // 8, dtype=torch.int8, device=device)
+    module.weight = nn.Parameter(held, requires_grad=False)
+    scale = torch.zeros(rows, dtype=scale_dtype, device=device)
+    module.register_buffer("weight_scale", scale)
 
 
 def _check(bits: int, columns: int) -> None:
@@ -229,12 +222,14 @@ def pack_linears(
     *,
     empty: bool = False,
     half_scale: bool = False,
+    kind: type[PackedLinear] = PackedLinear,
 ) -> list[str]:
     """Replaces each ``nn.Linear`` in ``module`` whose last name is in ``names``, one at a time.
 
     Each full weight is freed before the next is packed. ``empty`` packs nothing and leaves layers
     of zeros, on the device and in the dtype of those replaced, for a checkpoint that is packed
-    already. Returns the dotted names of what was replaced; refuses a module that has none.
+    already, whose layers may be of another ``kind``. Returns the dotted names of what was replaced;
+    refuses a module that has none.
     """
     found = [
         name
@@ -254,7 +249,7 @@ def pack_linears(
         linear = module.get_submodule(name)
         assert isinstance(linear, nn.Linear)
         if empty:
-            packed = PackedLinear._shaped_like(linear, bits, linear.weight.device)
+            packed = kind._shaped_like(linear, bits, linear.weight.device)
         else:
             packed = PackedLinear.from_linear(linear, bits, half_scale=half_scale)
         module.set_submodule(name, packed)
@@ -263,20 +258,57 @@ def pack_linears(
 
 
 def unpack_linears(module: nn.Module, dtype: torch.dtype) -> list[str]:
-    """Replaces each :class:`PackedLinear` by an ``nn.Linear`` of the weights it stands for.
+    """Replaces each packed linear (and embedding) by an ordinary one of the weights it stands for,
+    frozen still.
 
     Needed before LoRA is merged: a sum of packed weights and LoRA's would be neither.
     """
-    found = [name for name, child in module.named_modules() if isinstance(child, PackedLinear)]
+    kinds = (PackedLinear, PackedEmbedding)
+    found = [name for name, child in module.named_modules() if isinstance(child, kinds)]
     for name in found:
         packed = module.get_submodule(name)
-        assert isinstance(packed, PackedLinear)
-        linear = nn.Linear(packed.in_features, packed.out_features, bias=False, device="meta")
-        linear.weight = nn.Parameter(packed.dequantize(dtype), requires_grad=False)
-        linear.register_parameter("bias", packed.bias)
-        module.set_submodule(name, linear.train(packed.training))
+        if isinstance(packed, PackedLinear):
+            full = nn.Linear(packed.in_features, packed.out_features, bias=False, device="meta")
+            full.register_parameter("bias", packed.bias)
+        else:
+            assert isinstance(packed, PackedEmbedding)
+            full = nn.Embedding(packed.num_embeddings, packed.embedding_dim, device="meta")
+        full.weight = nn.Parameter(packed.dequantize(dtype), requires_grad=False)
+        module.set_submodule(name, full.train(packed.training))
         del packed
     return found
+
+
+def packed_bits(config: Any) -> int:
+    """In how many bits the weights that belong to ``config`` are published; 0 for full weights."""
+    if bits := getattr(config, "quantization_bit", 0):
+        return bits
+    other = getattr(config, "quantization_config", None)
+    return 4 if isinstance(other, dict) and other.get("load_in_4bit") else 0
+
+
+def refuse_unpacked(config: Any, name: str) -> None:
+    """Raises UserError where there is nothing to dequantize."""
+    if not packed_bits(config):
+        raise refuse(
+            what="dequantize is asked for, and no weight is packed",
+            where=name,
+            why="its config.json describes full weights",
+            fix="leave dequantize out",
+        )
+
+
+def unpack_model(model: Any, dtype: torch.dtype) -> Any:
+    """The ``model`` with full weights, which may train, in place of packed ones, and with a config
+    that says so.
+    """
+    unpack_linears(model, dtype)
+    for key in ("quantization_bit", "quantization_embeddings"):
+        if getattr(model.config, key, None):
+            setattr(model.config, key, type(getattr(model.config, key))(0))
+    vars(model.config).pop("quantization_config", None)
+    model.tie_weights()
+    return model.requires_grad_()
 
 
 _METHOD = "foretune_packed"

@@ -73,7 +73,12 @@ class Data(Section):
     """
 
     trained_answers: Literal["last", "every"] | None = param(
-        None, matters=2, when_unset="every one with data.messages_column, else the last"
+        None,
+        matters=2,
+        when_unset=(
+            "every one with data.messages_column, else the last",
+            "有 data.messages_column 时为每一个，否则只有最后一个",
+        ),
     )
     """Which answers of a conversation carry a loss. Every answer costs no more than the last one
     alone: the tokens run through the model either way.
@@ -105,6 +110,26 @@ class Data(Section):
     下。ChatGLM-6B 的起止特殊词元算在其中，ChatGLM2-6B 的结束词元另加在后面。
     """
 
+    max_length: int | None = param(
+        None,
+        at_least=1,
+        matters=2,
+        unit="tokens",
+        when_unset=(
+            "data.max_source_length + data.max_target_length and the end token",
+            "data.max_source_length + data.max_target_length 再加结束词元",
+        ),
+    )
+    """Most tokens of a whole training example, prompt and answers together: the one limit of the
+    programs that have no two. Where it is written, the two others no longer bound an example in
+    training; the oldest rounds of a conversation go first. The ChatGLM families and the original
+    Transformer have two limits and do not read it.
+
+    一个训练样本（提示与全部回答合计）的最大词元数，对应那些只有一个长度上限的程序。写上它以后，另外
+    两个上限在训练中不再限制样本；超出时先舍去对话中最早的轮次。ChatGLM 各系列和原始 Transformer 有
+    两个上限，不读取它。
+    """
+
     max_eval_target_length: int | None = param(
         None, at_least=1, unit="tokens", when_unset="data.max_target_length"
     )
@@ -114,20 +139,26 @@ class Data(Section):
     评估与预测时参考答案的最大词元数。参考答案被截掉的部分也不参与评分。
     """
 
-    max_train_rows: int | None = param(None, at_least=1, unit="rows", when_unset="all rows")
+    max_train_rows: int | None = param(
+        None, at_least=1, unit="rows", when_unset=("all rows", "所有行")
+    )
     """Train on the first so many rows of the file only, for a trial run.
 
     只用文件开头的这么多行来训练，便于试跑。
     """
 
-    max_eval_rows: int | None = param(None, at_least=1, unit="rows", when_unset="all rows")
+    max_eval_rows: int | None = param(
+        None, at_least=1, unit="rows", when_unset=("all rows", "所有行")
+    )
     """Evaluate on the first so many rows only; generating answers for all of them can take longer
     than training.
 
     只评估开头的这么多行；若要生成回答，全部跑完可能比训练还久。
     """
 
-    max_predict_rows: int | None = param(None, at_least=1, unit="rows", when_unset="all rows")
+    max_predict_rows: int | None = param(
+        None, at_least=1, unit="rows", when_unset=("all rows", "所有行")
+    )
     """Predict on the first so many rows only.
 
     只对开头的这么多行做预测。
@@ -159,7 +190,12 @@ class Data(Section):
     """
 
     reading: Literal["plain", "published"] | None = param(
-        None, matters=2, when_unset="published with the official protocol, else plain"
+        None,
+        matters=2,
+        when_unset=(
+            "published with the official protocol, else plain",
+            "采用官方协议时为 published，否则为 plain",
+        ),
     )
     """What becomes of a control token's name in a user's text, such as an end mark. Read plainly it
     stays the letters that were written; the published tokenizers turn it into the token itself, so
@@ -184,7 +220,9 @@ class Data(Section):
     无法解析或缺少列的行如何处理：拒绝开始并指出行号，或者跳过并计数。
     """
 
-    workers: int | None = param(None, at_least=1, unit="processes", when_unset="no extra process")
+    workers: int | None = param(
+        None, at_least=1, unit="processes", when_unset=("no extra process", "没有额外进程")
+    )
     """Processes that turn rows into tokens before training. The result does not depend on it.
 
     训练前把文本转成词元所用的进程数，不影响结果。

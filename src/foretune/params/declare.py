@@ -14,7 +14,8 @@
 
 A default, a range or a choice stands in the call or the annotation and nowhere else. ``None`` as a
 default means that the value is taken from somewhere else when nobody writes it; ``when_unset`` says
-from where, as a dotted path or in words.
+from where, as the name of another parameter or as ("all rows", "所有行"). ``instead`` is what
+`foretune explain` compares with to show an effect: a value, or the name of a neighbouring field.
 """
 
 from __future__ import annotations
@@ -40,48 +41,6 @@ class Section(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What a declaration says of a parameter beside its type, default and range."""
-
-    matters: int = 1
-    """3: one of the ten that make or break a run; 2: worth knowing; 1: housekeeping."""
-    unit: str | None = None
-    source: str | None = None
-    when_unset: str | None = None
-    secret: bool = False
-    """Never shown: a token, a password."""
-
-
-def param(
-    default: T,
-    *,
-    at_least: float | None = None,
-    above: float | None = None,
-    at_most: float | None = None,
-    below: float | None = None,
-    matters: int = 1,
-    unit: str | None = None,
-    source: str | None = None,
-    when_unset: str | None = None,
-    secret: bool = False,
-) -> T:
-    """Declares a parameter; typed as its default, so that a type checker sees an ordinary one."""
-    facts = Facts(matters=matters, unit=unit, source=source, when_unset=when_unset, secret=secret)
-    extra: dict[str, Any] = {"facts": facts}
-    declared: Any = Field(
-        default, ge=at_least, gt=above, le=at_most, lt=below, json_schema_extra=extra
-    )
-    return declared
-
-
-def facts_of(field: FieldInfo) -> Facts:
-    """The facts that ``param`` recorded."""
-    extra = field.json_schema_extra
-    assert isinstance(extra, dict), "every field is declared with param(...)"
-    return cast(Facts, extra["facts"])
-
-
-@dataclass(frozen=True, slots=True)
 class Words:
     """What a parameter or a section means, in both languages."""
 
@@ -95,6 +54,60 @@ class Words:
 
     def in_language(self, language: str) -> str:
         return self.zh if language == "zh" else self.en
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a declaration says of a parameter beside its type, default and range."""
+
+    matters: int = 1
+    """3: one of the ten that make or break a run; 2: worth knowing; 1: housekeeping."""
+    unit: str | None = None
+    source: str | None = None
+    when_unset: Words | None = None
+    """What holds where nobody writes a value; the name of another parameter in both languages."""
+    secret: bool = False
+    """Never shown: a token, a password."""
+    instead: object = None
+    """The value, or the name of the field beside it, that an effect is shown against."""
+
+
+def param(
+    default: T,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    matters: int = 1,
+    unit: str | None = None,
+    source: str | None = None,
+    when_unset: str | tuple[str, str] | None = None,
+    secret: bool = False,
+    instead: object = None,
+) -> T:
+    """Declares a parameter; typed as its default, so that a type checker sees an ordinary one."""
+    unset = (when_unset, when_unset) if isinstance(when_unset, str) else when_unset
+    facts = Facts(
+        matters=matters,
+        unit=unit,
+        source=source,
+        when_unset=Words(*unset) if unset else None,
+        secret=secret,
+        instead=instead,
+    )
+    extra: dict[str, Any] = {"facts": facts}
+    declared: Any = Field(
+        default, ge=at_least, gt=above, le=at_most, lt=below, json_schema_extra=extra
+    )
+    return declared
+
+
+def facts_of(field: FieldInfo) -> Facts:
+    """The facts that ``param`` recorded."""
+    extra = field.json_schema_extra
+    assert isinstance(extra, dict), "every field is declared with param(...)"
+    return cast(Facts, extra["facts"])
 
 
 def words_of(section: type[BaseModel], name: str | None = None) -> Words:

@@ -23,19 +23,25 @@ class Generate(Section):
 
     max_length: int | None = param(
         None,
-        at_least=1,
+        at_least=2,
         matters=2,
         unit="tokens",
-        when_unset="data.max_source_length + data.max_target_length + 1",
+        when_unset=(
+            "data.max_source_length + data.max_target_length + 1; of an encoder-decoder "
+            "data.max_target_length + 1",
+            "data.max_source_length + data.max_target_length + 1；编码器–解码器模型为 "
+            "data.max_target_length + 1",
+        ),
     )
     """Where writing stops at the latest, counted from the start of the prompt: a long prompt leaves
     less room for the answer. Under the official data protocol the padding of the prompt counts too.
+    An encoder-decoder counts the answer alone, and the token that it starts from.
 
     最迟在何处停止生成，从提示词开头算起：提示词越长，留给回答的空间越小。按官方数据协议处理时，提示
-    词的填充也计算在内。
+    词的填充也计算在内。编码器–解码器模型只计回答本身和起始词元。
     """
 
-    num_beams: int | None = param(None, at_least=1, when_unset="no beam search")
+    num_beams: int | None = param(None, at_least=1, when_unset=("no beam search", "不用束搜索"))
     """Answers kept side by side while writing, of which the most probable one is taken; time and
     key-value cache grow with their number.
 
@@ -56,7 +62,9 @@ class Generate(Section):
     只在累计概率达到该值的那些最可能的词元中抽取。不采样时不起作用。
     """
 
-    top_k: int | None = param(None, at_least=0, when_unset="the model's generation config")
+    top_k: int | None = param(
+        None, at_least=0, when_unset=("the model's generation config", "取自模型的生成配置")
+    )
     """Draw only among so many of the most probable tokens; zero lifts the limit. Without sampling
     it has no effect.
 
@@ -70,7 +78,13 @@ class Generate(Section):
     抽取之前 logits 要除以该值：越低越接近概率最高的词元，越高越多样。不采样时不起作用。
     """
 
-    config: str | None = param(None, when_unset="the generation_config.json beside the model")
+    config: str | None = param(
+        None,
+        when_unset=(
+            "the generation_config.json beside the model",
+            "模型旁边的 generation_config.json",
+        ),
+    )
     """File, folder or hub name of a generation config that replaces the model's own.
 
     代替模型自带生成配置的文件、文件夹或 hub 名称。

@@ -41,7 +41,11 @@ class Launch(Section):
     """
 
     processes: int | None = param(
-        None, at_least=1, matters=2, unit="processes per node", when_unset="one process"
+        None,
+        at_least=1,
+        matters=2,
+        unit="processes per node",
+        when_unset=("one process", "一个进程"),
     )
     """Processes on each node, one per device. Each holds its own copy of the model unless the
     weights are sharded, and the total batch grows with their number.
@@ -56,7 +60,9 @@ class Launch(Section):
     一起训练的机器数，总批量同样随之增长。
     """
 
-    visible_devices: str | None = param(None, when_unset="every device is visible")
+    visible_devices: str | None = param(
+        None, when_unset=("every device is visible", "所有设备都可见")
+    )
     """CUDA_VISIBLE_DEVICES: the NVIDIA GPUs that the processes may use. The CUDA driver reads it
     when a process first touches a GPU, and numbers the visible ones anew from zero.
 
@@ -102,7 +108,11 @@ class Launch(Section):
     """
 
     ddp_backend: str | None = param(
-        None, when_unset="nccl on CUDA, gloo on a CPU, as accelerate chooses"
+        None,
+        when_unset=(
+            "nccl on CUDA, gloo on a CPU, as accelerate chooses",
+            "由 accelerate 选择：CUDA 上为 nccl，CPU 上为 gloo",
+        ),
     )
     """Library through which processes exchange gradients.
 
@@ -117,7 +127,11 @@ class Launch(Section):
     """
 
     ddp_find_unused_parameters: bool | None = param(
-        None, when_unset="true; false for a transformers model with gradient checkpointing"
+        None,
+        when_unset=(
+            "true; false for a transformers model with gradient checkpointing",
+            "true；transformers 模型使用梯度检查点时为 false",
+        ),
     )
     """Search the graph after every forward pass for parameters that got no part in it. Needed only
     where that happens, slower otherwise, and at odds with gradient checkpointing.
@@ -126,32 +140,38 @@ class Launch(Section):
     点冲突。
     """
 
-    ddp_bucket_cap_mb: int | None = param(None, above=0, unit="MiB", when_unset="torch's own")
+    ddp_bucket_cap_mb: int | None = param(
+        None, above=0, unit="MiB", when_unset=("torch's own", "使用 torch 自己的设置")
+    )
     """Size of the bundles in which gradients are exchanged while the backward pass goes on.
 
     反向传播过程中，梯度分组交换时每组的大小。
     """
 
-    ddp_broadcast_buffers: bool | None = param(None, when_unset="torch's own")
+    ddp_broadcast_buffers: bool | None = param(
+        None, when_unset=("torch's own", "使用 torch 自己的设置")
+    )
     """Copy buffers such as running statistics from the first process at every forward pass.
 
     每次前向时从首个进程复制缓冲区（例如滑动统计量）。
     """
 
-    ddp_static_graph: bool | None = param(None, when_unset="torch's own")
+    ddp_static_graph: bool | None = param(None, when_unset=("torch's own", "使用 torch 自己的设置"))
     """Promise that every step uses the same parameters, so that torch may plan the exchange once.
 
     声明每一步用到的参数都相同，torch 因此只需规划一次通信。
     """
 
-    deepspeed: str | None = param(None, matters=2, when_unset="DeepSpeed is not used")
+    deepspeed: str | None = param(
+        None, matters=2, when_unset=("DeepSpeed is not used", "不使用 DeepSpeed")
+    )
     """DeepSpeed's configuration file. Where it says auto it takes the value from this run; where it
     gives a number of its own, that must be the same as here.
 
     DeepSpeed 的配置文件。其中写 auto 的项取自本次训练的参数；自己写了数值的项，必须与这里一致。
     """
 
-    fsdp: str | None = param(None, matters=2, when_unset="FSDP is not used")
+    fsdp: str | None = param(None, matters=2, when_unset=("FSDP is not used", "不使用 FSDP"))
     """Shard parameters, gradients and optimizer state over the processes with torch's FSDP; the
     words choose what is given back between forward and backward pass, and whether to offload to
     main memory.
@@ -160,7 +180,9 @@ class Launch(Section):
     是否卸载到内存。
     """
 
-    fsdp_config: dict[str, object] | str | None = param(None, when_unset="FSDP's own settings")
+    fsdp_config: dict[str, object] | str | None = param(
+        None, when_unset=("FSDP's own settings", "使用 FSDP 自己的设置")
+    )
     """Settings of FSDP, or the JSON file that holds them. Without launch.fsdp nothing reads them.
 
     FSDP 的各项设置，或存放它们的 JSON 文件。不打开 launch.fsdp 时不会读取。

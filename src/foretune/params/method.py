@@ -19,7 +19,7 @@ class Prefix(Section):
         matters=3,
         unit="positions",
         source="arXiv:2110.07602",
-        when_unset="there is no prefix",
+        when_unset=("there is no prefix", "没有前缀"),
     )
     """Trained positions that every layer's attention sees in front of the text. Trainable
     parameters and key-value cache grow with it; it is no limit on the input and takes nothing away
@@ -74,7 +74,10 @@ class Lora(Section):
         None,
         matters=2,
         source="arXiv:2106.09685 sec. 7.1",
-        when_unset="the linears this family is tuned on, query_key_value in the ChatGLM families",
+        when_unset=(
+            "the linears this family is tuned on, query_key_value in the ChatGLM families",
+            "该模型族惯用的线性层，ChatGLM 系列为 query_key_value",
+        ),
     )
     """Names of the linear layers that get an adapter; a name stands for every module whose path
     ends in it. For the same number of trainable parameters the paper does better with more kinds of
@@ -94,7 +97,10 @@ class Method(Section):
     name: Literal["ptuning", "lora", "full"] | None = param(
         None,
         matters=3,
-        when_unset="ptuning when method.prefix.length is written, else full",
+        when_unset=(
+            "ptuning when method.prefix.length is written, else full",
+            "写了 method.prefix.length 时为 ptuning，否则为 full",
+        ),
     )
     """What trains: a prefix (P-Tuning v2), low-rank adapters (LoRA), or every weight. Learning
     rates that suit one are wrong for another by orders of magnitude.
@@ -103,7 +109,7 @@ class Method(Section):
     可能差好几个数量级。
     """
 
-    checkpoint: str | None = param(None, matters=2, when_unset="a fresh start")
+    checkpoint: str | None = param(None, matters=2, when_unset=("a fresh start", "从头开始"))
     """Folder with a tuned prefix, adapter or model: training goes on from its weights with a new
     optimizer, prediction uses it as it is.
 

@@ -21,6 +21,15 @@ class Model(Section):
     行，各模型家族由 foretune 自己实现。
     """
 
+    fresh: bool = param(False, matters=2)
+    """Start training from random weights, drawn by the seed of the run, instead of those in the
+    folder, which may have none: config.json and tokenizer are enough. Every weight must train. A
+    run that does not train reads the weights all the same.
+
+    从随机权重开始训练（由训练的随机种子决定），而不读取文件夹中的权重。文件夹里可以没有权重，只需要
+    有 config.json 和分词器。所有权重都必须参与训练。不训练的运行仍然读取权重。
+    """
+
     config: str | None = param(None, when_unset="model.path")
     """Folder or hub name to take config.json from, when it is not beside the weights.
 
@@ -43,7 +52,9 @@ class Model(Section):
     """
 
     attention: Literal["eager", "sdpa", "flash_attention_2", "flex_attention"] | None = param(
-        None, matters=2, when_unset="what transformers picks for the model"
+        None,
+        matters=2,
+        when_unset=("what transformers picks for the model", "由 transformers 按模型选择"),
     )
     """Which implementation computes attention. They agree up to rounding; they differ in speed and
     in memory: the plain one holds every score, so its memory grows with the square of the length,
@@ -53,7 +64,9 @@ class Model(Section):
     存随长度的平方增长；融合实现从不同时存下它们。
     """
 
-    cache: str | None = param(None, when_unset="the hub's own cache folder")
+    cache: str | None = param(
+        None, when_unset=("the hub's own cache folder", "hub 自己的缓存文件夹")
+    )
     """Folder that keeps what was downloaded from the hub.
 
     存放从 hub 下载的文件的文件夹。

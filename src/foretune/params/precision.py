@@ -37,7 +37,7 @@ class Precision(Section):
     评估和预测之前把整个模型转换为该类型，之后也不转回来。训练过程中的评估不受影响。
     """
 
-    tf32: bool | None = param(None, when_unset="as torch is set")
+    tf32: bool | None = param(None, when_unset=("as torch is set", "保持 torch 的设置"))
     """Let NVIDIA GPUs since Ampere round the inputs of float32 matrix products to ten bits of
     mantissa: several times faster, about as exact as float16. Elsewhere asking for it is an error.
 
@@ -46,7 +46,10 @@ class Precision(Section):
     """
 
     quantize: Literal[4, 8] | None = param(
-        None, matters=3, unit="bits per weight", when_unset="weights are not quantised"
+        None,
+        matters=3,
+        unit="bits per weight",
+        when_unset=("weights are not quantised", "权重不量化"),
     )
     """Hold the weights of the frozen linear layers in so few bits. It saves memory, not time: they
     are expanded again for every product. What trains is not quantised, so this does not train a
@@ -54,4 +57,13 @@ class Precision(Section):
 
     把冻结线性层的权重压到这么少的位数存放。省的是显存而不是时间：每次相乘都要先还原。参与训练的参数
     不量化，所以这并不是在训练一个低比特模型。
+    """
+
+    dequantize: bool = param(False, matters=2)
+    """Expand weights that the model's folder holds in few bits to full ones while they are loaded,
+    so that all of them can train. What packing rounded away does not come back, and the memory is
+    that of a full model.
+
+    模型文件夹中以低比特存放的权重，在加载时还原成完整权重，这样才能训练全部参数。量化时舍去的精度不会
+    恢复，占用的显存与完整模型相同。
     """

@@ -26,7 +26,7 @@ class Record(Section):
     允许在已有旧检查点的文件夹里重新开始训练。新训练写出自己的第一个检查点之前，旧的不会被删除。
     """
 
-    resume: str | None = param(None, matters=2, when_unset="a fresh start")
+    resume: str | None = param(None, matters=2, when_unset=("a fresh start", "从头开始"))
     """Checkpoint to go on from, with its optimizer, schedule and place in the data; the word true
     means the last one in the output folder. To take over weights alone, see method.checkpoint.
 
@@ -70,7 +70,11 @@ class Record(Section):
     """
 
     save_total_limit: int | None = param(
-        None, at_least=1, matters=2, unit="checkpoints", when_unset="every checkpoint is kept"
+        None,
+        at_least=1,
+        matters=2,
+        unit="checkpoints",
+        when_unset=("every checkpoint is kept", "保留所有检查点"),
     )
     """Checkpoints to keep; older ones are deleted as new ones come. The newest and, where best ones
     are tracked, the best are always kept.
@@ -124,14 +128,18 @@ class Record(Section):
     的步上。
     """
 
-    best_metric: str | None = param(None, when_unset="loss")
+    best_metric: str | None = param(None, when_unset=("loss", "取损失 loss"))
     """Name of the evaluation figure by which checkpoints are compared.
 
     按哪一项评估指标比较检查点。
     """
 
     greater_is_better: bool | None = param(
-        None, when_unset="true unless the name of record.best_metric ends in loss"
+        None,
+        when_unset=(
+            "true unless the name of record.best_metric ends in loss",
+            "true，除非 record.best_metric 的名称以 loss 结尾",
+        ),
     )
     """Whether the best checkpoint is the one with the largest figure; set wrongly, the worst is
     kept.
@@ -146,7 +154,7 @@ class Record(Section):
     同时把日志发给哪些实验跟踪工具，例如 tensorboard、wandb；写 all 表示所有已安装的。
     """
 
-    run_name: str | None = param(None, when_unset="the tracker invents one")
+    run_name: str | None = param(None, when_unset=("the tracker invents one", "由跟踪工具自行命名"))
     """Name under which trackers show the run. Nothing else reads it.
 
     实验跟踪工具里显示的训练名称，别处都不读取。
@@ -169,7 +177,10 @@ class Record(Section):
     主进程上 transformers 输出日志的详细程度；passive 表示不改动现有级别。
     """
 
-    disable_tqdm: bool | None = param(None, when_unset="true where transformers logs errors only")
+    disable_tqdm: bool | None = param(
+        None,
+        when_unset=("true where transformers logs errors only", "transformers 只记录错误时为 true"),
+    )
     """Print plain lines instead of a progress bar, which reads better in a log file.
 
     不用进度条而输出普通文本行，写进日志文件时更易读。

@@ -80,6 +80,9 @@ def _lengths(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]
         reason = (
             "data.max_source_length + data.max_target_length + 1, as main.py of the authors does"
         )
+        if shape is not None and shape.encoder_decoder:
+            total = data.max_target_length + 1
+            reason = "data.max_target_length and the token that a decoder starts from"
         yield _taken("generate.max_length", total, reason)
     if run.generate.num_beams is None:
         yield _taken("generate.num_beams", 1, "no beam search is written")
@@ -119,6 +122,13 @@ def missing(run: Run) -> Iterator[Problem]:
             where=str(run.origin("method.name")),
             why="P-Tuning v2 trains that many prefix positions in every layer; there is no default",
             fix="write pre_seq_len, for example --pre_seq_len 128 (method.prefix.length)",
+        )
+    if run.model.fresh and run.launch.train and run.method.name != "full":
+        yield Problem(
+            what=f"method.name is {run.method.name!r}, and model.fresh starts from random weights",
+            where=f"{run.origin('model.fresh')}, {run.origin('method.name')}",
+            why="the random weights would stay frozen, and what trains beside them learns little",
+            fix="set method.name to 'full', or leave model.fresh out",
         )
     wanted = {
         "model.path": ("--model_name_or_path", True),

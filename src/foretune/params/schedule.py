@@ -21,7 +21,11 @@ class Schedule(Section):
     """
 
     max_steps: int | None = param(
-        None, above=0, matters=3, unit="optimizer steps", when_unset="schedule.epochs decide"
+        None,
+        above=0,
+        matters=3,
+        unit="optimizer steps",
+        when_unset=("schedule.epochs decide", "由 schedule.epochs 决定"),
     )
     """Optimizer steps of the whole run, whatever the epochs say; the data is begun again as often
     as needed, or left before it is used up. Each step takes a whole accumulation of micro batches

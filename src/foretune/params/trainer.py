@@ -38,7 +38,9 @@ class Trainer(Section):
     组成批次之前，去掉模型 forward 方法没有的列。
     """
 
-    label_names: tuple[str, ...] | None = param(None, when_unset="the model's own labels")
+    label_names: tuple[str, ...] | None = param(
+        None, when_unset=("the model's own labels", "模型自己的标签")
+    )
     """Columns that hold labels, for models that do not call them labels.
 
     标签所在的列，供标签列不叫 labels 的模型使用。
@@ -52,7 +54,10 @@ class Trainer(Section):
     """
 
     eval_accumulation_steps: int | None = param(
-        None, at_least=1, unit="batches", when_unset="all stay on the device until the end"
+        None,
+        at_least=1,
+        unit="batches",
+        when_unset=("all stay on the device until the end", "全部留在设备上直到结束"),
     )
     """Move predictions to main memory after so many batches. Where evaluation keeps logits, they
     are rows x length x vocabulary numbers and fill a GPU quickly.
@@ -155,13 +160,17 @@ class Trainer(Section):
     用 torch.compile 编译模型：最初几步很慢，之后变快；批次形状变化时会重新编译。
     """
 
-    torch_compile_backend: str | None = param(None, when_unset="inductor, once compiling is on")
+    torch_compile_backend: str | None = param(
+        None, when_unset=("inductor, once compiling is on", "打开编译后为 inductor")
+    )
     """Backend of torch.compile; naming one turns compiling on.
 
     torch.compile 的后端；写出即打开编译。
     """
 
-    torch_compile_mode: str | None = param(None, when_unset="torch's own")
+    torch_compile_mode: str | None = param(
+        None, when_unset=("torch's own", "使用 torch 自己的设置")
+    )
     """Mode of torch.compile, a trade of compile time against speed; naming one turns compiling on.
 
     torch.compile 的模式，在编译时间与运行速度之间取舍；写出即打开编译。
@@ -174,7 +183,9 @@ class Trainer(Section):
     用 liger-kernel 的融合算子替换模型的一部分；需要安装该库，并且它支持这种模型结构。
     """
 
-    liger_kernel_config: dict[str, object] | None = param(None, when_unset="liger-kernel's own")
+    liger_kernel_config: dict[str, object] | None = param(
+        None, when_unset=("liger-kernel's own", "使用 liger-kernel 自己的设置")
+    )
     """Which of liger-kernel's replacements to apply.
 
     启用 liger-kernel 的哪些替换。
@@ -187,7 +198,7 @@ class Trainer(Section):
     """
 
     neftune_noise_alpha: float | None = param(
-        None, at_least=0, source="arXiv:2310.05914", when_unset="no noise"
+        None, at_least=0, source="arXiv:2310.05914", when_unset=("no noise", "不加噪声")
     )
     """Add uniform noise to the input embeddings in training, of this size divided by the root of
     length times width.
@@ -196,7 +207,7 @@ class Trainer(Section):
     """
 
     torch_empty_cache_steps: int | None = param(
-        None, at_least=1, unit="optimizer steps", when_unset="never"
+        None, at_least=1, unit="optimizer steps", when_unset=("never", "从不")
     )
     """Give unused GPU memory back to the driver every so many steps. It helps against fragmentation
     and costs time.
@@ -217,7 +228,10 @@ class Trainer(Section):
     """
 
     dataloader_prefetch_factor: int | None = param(
-        None, at_least=1, unit="batches per worker", when_unset="torch's own"
+        None,
+        at_least=1,
+        unit="batches per worker",
+        when_unset=("torch's own", "使用 torch 自己的设置"),
     )
     """Batches that each process of launch.workers prepares ahead; without such processes it is an
     error.
@@ -225,7 +239,9 @@ class Trainer(Section):
     launch.workers 的每个进程提前准备的批次数；没有这些进程时写它会报错。
     """
 
-    dataloader_multiprocessing_context: str | None = param(None, when_unset="torch's own")
+    dataloader_multiprocessing_context: str | None = param(
+        None, when_unset=("torch's own", "使用 torch 自己的设置")
+    )
     """How the processes of launch.workers are started: forked or spawned anew.
 
     launch.workers 的进程如何启动：复制当前进程，或全新启动。
@@ -239,7 +255,7 @@ class Trainer(Section):
     """
 
     accelerator_config: dict[str, object] | str | None = param(
-        None, when_unset="accelerate's own settings"
+        None, when_unset=("accelerate's own settings", "使用 accelerate 自己的设置")
     )
     """Settings handed to accelerate, or the JSON file that holds them: how batches are split over
     processes, and whether the last one is filled up with repeated rows.
@@ -248,7 +264,9 @@ class Trainer(Section):
     补齐。
     """
 
-    parallelism_config: dict[str, object] | None = param(None, when_unset="data parallel only")
+    parallelism_config: dict[str, object] | None = param(
+        None, when_unset=("data parallel only", "只做数据并行")
+    )
     """Sizes of accelerate's other kinds of parallelism: tensor, context, sequence. They take
     processes away from data parallelism, and so make the total batch smaller.
 
@@ -269,20 +287,24 @@ class Trainer(Section):
     Trackio 归档该训练所用的项目名，其他跟踪工具不读取。
     """
 
-    trackio_space_id: str | None = param(None, when_unset="Trackio logs to a local folder")
+    trackio_space_id: str | None = param(
+        None, when_unset=("Trackio logs to a local folder", "Trackio 记录到本地文件夹")
+    )
     """Hub Space that shows Trackio's logs while the run goes on.
 
     训练期间展示 Trackio 日志的 hub Space。
     """
 
-    trackio_bucket_id: str | None = param(None, when_unset="Trackio derives one")
+    trackio_bucket_id: str | None = param(
+        None, when_unset=("Trackio derives one", "由 Trackio 推出")
+    )
     """Hub bucket that holds Trackio's logs for a Space.
 
     为 Space 存放 Trackio 日志的 hub bucket。
     """
 
     trackio_static_space_id: str | Literal[False] | None = param(
-        None, when_unset="one is made when the model is pushed"
+        None, when_unset=("one is made when the model is pushed", "上传模型时自动建立")
     )
     """Hub Space that keeps a frozen copy of Trackio's logs after training, or false for none.
 
@@ -296,20 +318,26 @@ class Trainer(Section):
     每次保存检查点时把输出文件夹上传到 hub。如不另行指定，仓库是公开的。
     """
 
-    hub_model_id: str | None = param(None, when_unset="the name of the output folder")
+    hub_model_id: str | None = param(
+        None, when_unset=("the name of the output folder", "输出文件夹的名称")
+    )
     """Name of the hub repository to upload to.
 
     上传到的 hub 仓库名称。
     """
 
-    hub_token: str | None = param(None, when_unset="the stored login", secret=True)
+    hub_token: str | None = param(
+        None, when_unset=("the stored login", "本机保存的登录信息"), secret=True
+    )
     """Token to upload with. It is a secret: in a script it is readable for everybody who reads the
     script.
 
     上传所用的凭据。它是机密：写进脚本，凡能读到脚本的人都能看到。
     """
 
-    hub_private_repo: bool | None = param(None, when_unset="public, or as the organisation has set")
+    hub_private_repo: bool | None = param(
+        None, when_unset=("public, or as the organisation has set", "公开，或按所属组织的设置")
+    )
     """Make the hub repository private when it is created; an existing one is left as it is.
 
     新建 hub 仓库时设为私有；已有的仓库不受影响。
@@ -331,7 +359,9 @@ class Trainer(Section):
     即使上一个检查点还没传完，也照样上传下一个。
     """
 
-    hub_revision: str | None = param(None, when_unset="the repository's main branch")
+    hub_revision: str | None = param(
+        None, when_unset=("the repository's main branch", "仓库的主分支")
+    )
     """Branch of the hub repository to upload to.
 
     上传到 hub 仓库的哪个分支。

@@ -24,13 +24,13 @@ CHAT_TOKENS = 2048
 class Amount:
     """One number that a run comes to."""
 
-    formula: Formula[...]
+    formula: Formula[..., float]
     arguments: tuple[Any, ...]
     of: Words | None = None
     """What it is of, where the formula's own words leave that open."""
 
     @property
-    def value(self) -> int:
+    def value(self) -> float:
         return self.formula(*self.arguments)
 
     @property

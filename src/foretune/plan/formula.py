@@ -21,18 +21,23 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, Literal, ParamSpec
+from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 from ..params.declare import Words
+from ..params.units import unit_in
 from ..text import number, size
 
 P = ParamSpec("P")
-Unit = Literal["bytes", "parameters", "rows", "batches", "steps", "tokens", "examples", "elements"]
+R = TypeVar("R", bound=float, covariant=True)
+Unit = Literal[
+    "bytes", "parameters", "rows", "batches", "steps", "tokens", "examples", "elements",
+    "checkpoints", "times", "passes over the data",
+]  # fmt: skip
 
 Bracket = Literal["none", "sums", "all"]
 """Which operations need brackets where they stand."""
 
-FORMULAS: dict[str, Formula[...]] = {}
+FORMULAS: dict[str, Formula[..., float]] = {}
 """Every formula by its name, as their modules are imported."""
 
 SIGNS: dict[type[ast.operator], str] = {
@@ -45,13 +50,13 @@ SIGNS: dict[type[ast.operator], str] = {
 
 
 @dataclass(frozen=True)
-class Formula(Generic[P]):
+class Formula(Generic[P, R]):
     """A planning function that can say itself."""
 
-    function: Callable[P, int]
+    function: Callable[P, R]
     unit: Unit
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> int:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
 
     @property
@@ -79,23 +84,29 @@ class Formula(Generic[P]):
         """The names of the parts it is made of."""
         return frozenset(_parts(self.expression))
 
-    def shown(self, value: int) -> str:
+    def shown(self, value: float, language: str = "en") -> str:
         """A value in its unit."""
-        return size(value) if self.unit == "bytes" else f"{number(value)} {self.unit}"
+        if self.unit == "bytes":
+            return size(value)
+        return f"{number(value)} {unit_in(self.unit, language)}"
 
     def text(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """The names, the numbers, and what they come to."""
+        return f"{self.working(*args, **kwargs)} = {self.shown(self(*args, **kwargs))}"
+
+    def working(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """The names, and the numbers in their places."""
         bound = inspect.signature(self.function).bind(*args, **kwargs)
         bound.apply_defaults()
         values = {**self.function.__globals__, **bound.arguments}
         names, numbers = (_written(self.expression, values, told) for told in (False, True))
-        return f"{names} = {numbers} = {self.shown(self(*args, **kwargs))}"
+        return f"{names} = {numbers}"
 
 
-def formula(unit: Unit) -> Callable[[Callable[P, int]], Formula[P]]:
+def formula(unit: Unit) -> Callable[[Callable[P, R]], Formula[P, R]]:
     """Makes a formula of a function with one return expression."""
 
-    def made(function: Callable[P, int]) -> Formula[P]:
+    def made(function: Callable[P, R]) -> Formula[P, R]:
         found = Formula(function, unit)
         FORMULAS[found.name] = found
         return found

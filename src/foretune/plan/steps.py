@@ -40,6 +40,24 @@ def steps_per_epoch(batches: int, accumulation: int, transformers: str) -> int:
 
 
 @formula("steps")
+def total_steps(epochs: float, per_epoch: int) -> int:
+    """Optimizer steps of the whole run.
+
+    整个训练的优化器步数。
+    """
+    return math.ceil(epochs * per_epoch)
+
+
+@formula("passes over the data")
+def passes(steps: int, per_epoch: int) -> float:
+    """How often the data is gone through.
+
+    数据一共过几遍。
+    """
+    return steps / per_epoch
+
+
+@formula("steps")
 def warmup_steps(warmup: float, steps: int) -> int:
     """Steps until the learning rate is whole; a value below 1 is a share of all steps.
 
@@ -81,7 +99,7 @@ class Steps:
     @property
     def passes(self) -> float:
         """Passes over the data, the last one in part."""
-        return self.steps / self.steps_per_epoch
+        return passes(self.steps, self.steps_per_epoch)
 
 
 def steps(
@@ -102,7 +120,7 @@ def steps(
     """
     batches = batches_per_epoch(examples, micro, devices, drop_last)
     per_epoch = steps_per_epoch(batches, accumulation, transformers)
-    total = max_steps if max_steps is not None else math.ceil(epochs * per_epoch)
+    total = max_steps if max_steps is not None else total_steps(epochs, per_epoch)
     return Steps(
         transformers=transformers,
         examples=examples,

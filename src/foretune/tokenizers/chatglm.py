@@ -6,7 +6,8 @@ have pieces of their own. A prompt is closed by ``[gMASK] <sop>``, the answer fo
 two rows of positions say.
 
 Follows tokenization_chatglm.py and modeling_chatglm.py of THUDM/chatglm-6b on transformers
-4.27 to 4.33, where the published code runs.
+4.27 to 4.33, where the published code runs. It differs in one thing: the letters ``<n>`` are not a
+newline when ids are decoded; only the piece of that name is. No published encoding has them.
 
 L: length of a sequence in tokens.
 """
@@ -30,7 +31,13 @@ LONGEST_BLANK = 80
 
 BLANKS = re.compile(f" {{2,{LONGEST_BLANK}}}")
 BLANK_TOKENS = {f"<|blank_{n}|>": " " * n for n in range(2, LONGEST_BLANK + 1)}
-BLANK_TOKEN = re.compile("|".join(map(re.escape, BLANK_TOKENS)))
+
+WRITTEN = {NEWLINE: "\n", TAB: "\t", **BLANK_TOKENS}
+
+# SentencePiece normalises a text (a full-width "<", too) before it looks for the names of pieces.
+UNNAMED = ("[sMASK]", "<unused_0>", "<ENC>", "<dBLOCK>")  # control pieces that no setting names
+OPENINGS = {"<": "<\uff1c\ufe64", "[": r"\[" "\uff3b\ufe47"}  # as in a set of a pattern
+AFTER_OPENING = re.compile(f"(?<=[{''.join(OPENINGS.values())}])")
 
 FULL_WIDTH = str.maketrans(",!:;?", "，！：；？")
 PUNCTUATION_BY_CHINESE = re.compile("(?<=[\u4e00-\u9fff])[,!:;?]|[,!:;?](?=[\u4e00-\u9fff])")
@@ -104,7 +111,18 @@ class ChatGLM1Tokenizer(ChatGLMTokenizer):
                 fix="take ice_text.model and tokenizer_config.json from the current revision of "
                 "THUDM/chatglm-6b",
             )
+        self._find_names_read((*needed, *UNNAMED))
         return token_ids
+
+    def _find_names_read(self, names: Sequence[str]) -> None:
+        """Those of the names that SentencePiece reads as the pieces themselves: blanks, newline."""
+        found = [name for name in names if name in self.vocabulary.encode_as_pieces(name)]
+        self.names_read = re.compile("|".join(map(re.escape, found)) or "(?!)")
+        # How a name may begin in a text as written, behind its opening with a letter of its own or
+        # with what only normalisation tells. Looking for that costs little; normalising, as much
+        # as encoding.
+        starts = {f"[{OPENINGS[name[0]]}](?:[^!-~]|{re.escape(name[1])})" for name in found}
+        self.may_name = re.compile("|".join(sorted(starts)) or "(?!)")
 
     @property
     def gmask_token_id(self) -> int:
@@ -119,20 +137,36 @@ class ChatGLM1Tokenizer(ChatGLMTokenizer):
     # --- text to ids and back ---
 
     def _tokenize(self, text: str, **_: Any) -> list[str]:
-        return self.vocabulary.encode_as_pieces(self._prepare(text))
+        return self.vocabulary.encode_as_pieces(name_blanks(self._clean(text)))
 
     def _ids_of(self, text: str) -> list[int]:
-        ids = self.vocabulary.encode_as_ids(self._prepare(text))
+        return self._behind_images(self.vocabulary.encode_as_ids(name_blanks(self._clean(text))))
+
+    def _letters_of(self, text: str) -> list[int]:
+        text, encode = self._clean(text), self.vocabulary.encode_as_ids
+        if not self._names_a_piece(text):
+            return self._behind_images(encode(name_blanks(text)))
+        # Cut behind each "<" and "[", no part holds a whole name. A part that is no start of a text
+        # must not be read as one: it stands behind a newline, which is dropped again.
+        first, *parts = AFTER_OPENING.split(text)
+        ids, newline = encode(name_blanks(first)), self.vocabulary.piece_to_id(NEWLINE)
+        for part in parts:
+            read = encode(NEWLINE + name_blanks(part))
+            ids += read[read.index(newline) + 1 :]
+        return self._behind_images(ids)
+
+    def _names_a_piece(self, text: str) -> bool:
+        return bool(
+            self.may_name.search(text) and self.names_read.search(self.vocabulary.normalize(text))
+        )
+
+    def _behind_images(self, ids: list[int]) -> list[int]:
         return [i + self.num_image_tokens for i in ids] if self.num_image_tokens else ids
 
-    def _prepare(self, text: str) -> str:
-        """The text with white space in the tokens it has in the vocabulary."""
+    def _clean(self, text: str) -> str:
         if self.remove_space:
             text = " ".join(text.split())
-        if self.do_lower_case:
-            text = text.lower()
-        text = text.replace("\n", NEWLINE).replace("\t", TAB)
-        return BLANKS.sub(lambda run: f"<|blank_{len(run[0])}|>", text) if "  " in text else text
+        return text.lower() if self.do_lower_case else text
 
     def _convert_id_to_token(self, index: int) -> str:
         if index < self.num_image_tokens:  # as published, -100 too is an image
@@ -141,9 +175,7 @@ class ChatGLM1Tokenizer(ChatGLMTokenizer):
 
     def convert_tokens_to_string(self, tokens: list[str]) -> str:
         """The text of the tokens, with newlines, tabs and blanks as they were."""
-        text = super().convert_tokens_to_string(tokens)
-        text = text.replace(NEWLINE, "\n").replace(TAB, "\t")
-        return BLANK_TOKEN.sub(lambda blank: BLANK_TOKENS[blank[0]], text)
+        return super().convert_tokens_to_string([WRITTEN.get(token, token) for token in tokens])
 
     def _decode(self, token_ids: int | list[int], *args: Any, **kwargs: Any) -> str:
         ids = [token_ids] if isinstance(token_ids, int) else token_ids
@@ -184,8 +216,7 @@ class ChatGLM1Tokenizer(ChatGLMTokenizer):
             masked = next((ids.index(mask) for mask in masks if mask in ids), None)
             encoded_inputs["position_ids"] = positions(len(ids), context, masked)
 
-    def _pad_left(self, encoded_inputs: Any, missing: int) -> None:
-        super()._pad_left(encoded_inputs, missing)
+    def _pad_mask_and_positions(self, encoded_inputs: Any, missing: int) -> None:
         if "attention_mask" in encoded_inputs:
             encoded_inputs["attention_mask"] = np.pad(
                 encoded_inputs["attention_mask"],
@@ -213,6 +244,12 @@ class ChatGLM1Tokenizer(ChatGLMTokenizer):
     def process_response(self, text: str) -> str:
         """See `process_response`."""
         return process_response(text)
+
+
+def name_blanks(text: str) -> str:
+    """The text with white space in the pieces that it has in the vocabulary."""
+    text = text.replace("\n", NEWLINE).replace("\t", TAB)
+    return BLANKS.sub(lambda run: f"<|blank_{len(run[0])}|>", text) if "  " in text else text
 
 
 def hidden_from(length: int, context: int) -> np.ndarray:

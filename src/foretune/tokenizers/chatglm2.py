@@ -68,11 +68,8 @@ class CommandTokenizer(ChatGLMTokenizer):
 
     # --- text to ids and back ---
 
-    def _tokenize(self, text: str, **_: Any) -> list[str]:
-        return self.vocabulary.encode_as_pieces(text)
-
-    def _ids_of(self, text: str) -> list[int]:
-        return self.vocabulary.encode_as_ids(text)
+    def _letters_of(self, text: str) -> list[int]:
+        return self.vocabulary.encode_as_ids(text)  # which finds no control piece in a text
 
     def get_command(self, token: str) -> int:
         """The id of a special token: one of ``commands``, or ``<bos>``, ``<eos>``, ``<pad>``."""
@@ -92,16 +89,6 @@ class CommandTokenizer(ChatGLMTokenizer):
         """``[gMASK] sop`` and the prompt; for a pair the answer and ``</s>`` after them."""
         prompt = [*self.get_prefix_tokens(), *token_ids_0]
         return prompt if token_ids_1 is None else [*prompt, *token_ids_1, self.eos_token_id]
-
-    def _add_mask_and_positions(self, encoded_inputs: Any, max_length: int | None) -> None:
-        length = len(encoded_inputs["input_ids"])
-        encoded_inputs.setdefault("attention_mask", [1] * length)
-        encoded_inputs.setdefault("position_ids", list(range(length)))
-
-    def _pad_left(self, encoded_inputs: Any, missing: int) -> None:
-        super()._pad_left(encoded_inputs, missing)
-        for key in ("attention_mask", "position_ids"):
-            encoded_inputs[key] = [0] * missing + encoded_inputs[key]
 
 
 class ChatGLM2Tokenizer(CommandTokenizer):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -24,7 +24,11 @@ ROLES = ("system", "user", "assistant", "observation")
 ROLE_TOKENS = tuple(f"<|{role}|>" for role in ROLES)
 SPLIT_AT_ROLE_TOKENS = re.compile(f"({'|'.join(map(re.escape, ROLE_TOKENS))})")
 
+LONGEST_CALL = 2**16
+"""Characters of a tool call that is still read; parsing takes some 500 bytes for each."""
+
 Message = dict[str, Any]
+ReadCall = Callable[[str], dict[str, Any] | None]
 
 
 class ChatGLM3Tokenizer(CommandTokenizer):
@@ -99,21 +103,23 @@ class ChatGLM3Tokenizer(CommandTokenizer):
 
 
 def process_response(
-    text: str, history: Sequence[Message]
+    text: str, history: Sequence[Message], read_call: ReadCall | None = None
 ) -> tuple[str | dict[str, Any], list[Message]]:
     """The content of an answer, and the history with the answer's messages after it.
 
     The content is a text; or {"name", "parameters"} if the answer calls a tool and the history
     starts with a system message that offers tools; or {"name", "content"} for any other answer
     with metadata, such as code for the interpreter, and for a call that cannot be read.
+    ``read_call`` gives the parameters of a call, by default `read_tool_call`.
     """
+    read_call = read_call or read_tool_call
     history = deepcopy(list(history))
     offers_tools = bool(history) and history[0]["role"] == "system" and "tools" in history[0]
     content: str | dict[str, Any] = ""
     for message in text.split("<|assistant|>"):
         metadata, said = message.split("\n", maxsplit=1) if "\n" in message else ("", message)
         if name := metadata.strip():
-            parameters = read_tool_call(said) if offers_tools else None
+            parameters = read_call(said) if offers_tools else None
             content = {"name": name, "content": said}
             if parameters is not None:
                 content = {"name": name, "parameters": parameters}
@@ -127,14 +133,17 @@ def process_response(
 def read_tool_call(fenced: str) -> dict[str, Any] | None:
     """The arguments of ``tool_call(name=value, ...)`` between the two lines of a code fence.
 
-    The published code evaluates these words of the model; here the values must be literals. None
-    if they are not, or if it is no such call.
+    The published code evaluates these words of the model; here the values must be literals, and
+    numbers no longer than Python writes out. None if they are not, or if it is no such call.
     """
+    if len(fenced) > LONGEST_CALL:
+        return None
     try:
         call = ast.parse("\n".join(fenced.split("\n")[1:-1]), mode="eval").body
         match call:
             case ast.Call(func=ast.Name(id="tool_call"), args=[], keywords=keywords):
                 named = {k.arg: ast.literal_eval(k.value) for k in keywords if k.arg is not None}
+                repr(named)  # raises ValueError for a number of too many digits
                 return named if len(named) == len(keywords) else None
             case _:
                 return None

@@ -1,30 +1,62 @@
-"""Loading a model's tokenizer for a run, and refusing one that is not the model's."""
+"""Loading a model's tokenizer for a run, and refusing one that is not the model's.
+
+A family hooks in with a file in this folder, and nothing else is edited. In the file is a subclass
+of PreTrainedTokenizer with
+
+- ``family``: the name of its file in data/;
+- ``vocab_files_names``: ``{"vocab_file": NAME}``, the file without which a folder is not its own;
+- a published name: the class is called what tokenizer_config.json calls it ("BaichuanTokenizer"),
+  because transformers' AutoTokenizer finds a class by that name;
+- ``recognises(find, config)``, a class method: whether a folder whose files name no tokenizer is of
+  this class. ``find("name")`` is the path of a file of the folder or None, ``config`` what
+  config.json says ({} without one). Having it in its own body is what makes a class one of
+  `REGISTERED`; a class that stands for several (ChatGLMTokenizer) has no ``family`` of its own and
+  gives the right one of them from ``from_pretrained``.
+"""
 
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizer, PreTrainedTokenizerBase
 
 from ..errors import Problem, UserError, refuse
 from ..params.arch import family_of
-from .published import (
-    PUBLISHED_NAME,
-    ChatGLMTokenizer,
-    FindFile,
-    published_file,
-    read_settings,
-)
+from ..params.arch.llama3 import NAME as META_NAME
+from .published import FindFile, published_file, read_settings
 
 # Embeddings are padded to a multiple of 128 times the tensor-parallel size, at most 8 when these
 # models were trained. More rows than that without a token means another model's vocabulary.
 MOST_UNUSED_ROWS = 1024
 
-FAMILIES = ChatGLMTokenizer.families
-
 SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "mask_token_id", "gmask_token_id")
+
+
+def classes_here() -> tuple[type[Any], ...]:
+    """The tokenizer classes of the files in this folder."""
+    folder = import_module(f"{__package__}").__path__
+    names = [f"{__package__}.{found.name}" for found in pkgutil.iter_modules(folder)]
+    return tuple(
+        found
+        for module in (import_module(name) for name in names if name != __name__)
+        for found in vars(module).values()
+        if isinstance(found, type)
+        and issubclass(found, PreTrainedTokenizer)
+        and found.__module__ == module.__name__
+    )
+
+
+FAMILIES = {
+    found.family: found for found in classes_here() if isinstance(vars(found).get("family"), str)
+}
+"""The class of each family."""
+
+REGISTERED = tuple(found for found in classes_here() if "recognises" in vars(found))
+"""The classes that bear the name under which tokenizers were published."""
 
 
 def load_tokenizer(
@@ -32,9 +64,9 @@ def load_tokenizer(
 ) -> PreTrainedTokenizerBase:
     """The tokenizer of a model folder or hub repository, checked against its config.json.
 
-    ChatGLM models get foretune's own class even if tokenizer_config.json names none or is missing;
-    ``family`` says which of them where the files do not (see `published`). All others are loaded
-    by AutoTokenizer, which never runs code from the folder here.
+    The families that are here get foretune's own class even if tokenizer_config.json names none or
+    is missing; ``family`` says which of them where the files do not (see `published`). All others
+    are loaded by AutoTokenizer, which never runs code from the folder here.
 
     Raises UserError if there is no such folder or repository, if the vocabulary file is missing or
     is not one, if AutoTokenizer cannot load it, and if it is not the vocabulary of config.json.
@@ -45,7 +77,7 @@ def load_tokenizer(
         return published_file(name, file, {"revision": revision})
 
     try:
-        config_file = find("config.json")
+        config_file = find("config.json") or find(META_NAME)
     except OSError as error:
         raise refuse(
             what=f"there is no model {name!r} to take the tokenizer from",
@@ -55,9 +87,16 @@ def load_tokenizer(
             "reached from here",
         ) from error
     config = read_settings(config_file)
-    if is_chatglm(find, config):
+    if family and family not in FAMILIES:
+        raise refuse(
+            what=f"there is no tokenizer for the family {family!r}",
+            where=name,
+            why=f"the families are {', '.join(sorted(FAMILIES))}",
+            fix="give family= one of these names, or leave it out",
+        )
+    if native := FAMILIES[family] if family else native_class(find, config):
         refuse_other_vocabulary(name, find, config)
-        tokenizer = ChatGLMTokenizer.from_pretrained(name, family=family, revision=revision)
+        tokenizer = native.from_pretrained(name, revision=revision)
     else:
         tokenizer = load_other(name, revision)
     if config_file and (problems := misfits(tokenizer, config, config_file)):
@@ -65,8 +104,16 @@ def load_tokenizer(
     return tokenizer
 
 
+def native_class(find: FindFile, config: dict[str, Any]) -> type[Any] | None:
+    """The class here that a folder's files name; where they name none, the one that knows them."""
+    named = read_settings(find("tokenizer_config.json")).get("tokenizer_class")
+    if named := named or config.get("tokenizer_class"):
+        return next((found for found in REGISTERED if found.__name__ == named), None)
+    return next((found for found in REGISTERED if found.recognises(find, config)), None)
+
+
 def refuse_other_vocabulary(name: str, find: FindFile, config: dict[str, Any]) -> None:
-    """Raises UserError where config.json is of one generation and the vocabulary of another."""
+    """Raises UserError where config.json is of one family and the vocabulary of another."""
     declared = family_of(config)
     if declared is None:
         return
@@ -82,14 +129,6 @@ def refuse_other_vocabulary(name: str, find: FindFile, config: dict[str, Any]) -
             why=f"config.json is that of a {declared.__name__}, whose vocabulary is in {wanted}",
             fix="take config.json and vocabulary from one published model",
         )
-
-
-def is_chatglm(find: FindFile, config: dict[str, Any]) -> bool:
-    """Whether the tokenizer is a ChatGLMTokenizer, by its name or else by the other files."""
-    named = read_settings(find("tokenizer_config.json")).get("tokenizer_class")
-    if name := named or config.get("tokenizer_class"):
-        return name == PUBLISHED_NAME
-    return config.get("model_type") == "chatglm" or find("ice_text.model") is not None
 
 
 def load_other(name: str, revision: str) -> PreTrainedTokenizerBase:
@@ -112,11 +151,12 @@ def misfits(
     """Where the tokenizer and the model's config.json contradict each other.
 
     Tokens beyond the embedding are wrong for every family; special ids and unused rows are looked
-    at only for the ChatGLM families, whose published files are known to agree.
+    at only for the families here, whose published files are known to agree.
     """
-    of_chatglm = isinstance(tokenizer, ChatGLMTokenizer)
+    native = getattr(tokenizer, "family", None) in FAMILIES
     key = "padded_vocab_size" if "padded_vocab_size" in config else "vocab_size"
     rows, tokens = config.get(key), len(tokenizer)
+    rows = None if rows == -1 else rows  # in Meta's params.json: as many as there are tokens
     problems = []
     if isinstance(rows, int) and tokens > rows:
         problems.append(
@@ -128,7 +168,7 @@ def misfits(
                 "added on purpose, resize the embedding and save the model",
             )
         )
-    if isinstance(rows, int) and of_chatglm and rows - tokens >= MOST_UNUSED_ROWS:
+    if isinstance(rows, int) and native and rows - tokens >= MOST_UNUSED_ROWS:
         problems.append(
             Problem(
                 what=f"the tokenizer has only {tokens} tokens for {rows} rows of the embedding",
@@ -137,7 +177,7 @@ def misfits(
                 fix="take the vocabulary file that was published with this model",
             )
         )
-    return problems + (other_ids(tokenizer, config, config_file) if of_chatglm else [])
+    return problems + (other_ids(tokenizer, config, config_file) if native else [])
 
 
 def other_ids(

@@ -1,13 +1,13 @@
-"""``ChatGLMTokenizer``: the one published name under which three families keep their tokenizers.
+"""``ChatGLMTokenizer``: the one published name under which several families keep their tokenizers.
 
 ChatGLM-6B, ChatGLM2-6B and ChatGLM3-6B all say ``"tokenizer_class": "ChatGLMTokenizer"``, and
 AutoTokenizer finds a class by that name. The class here is what they share, and loading through
 it gives the tokenizer of the family the folder holds. What decides, in this order:
 
-1. ``family="chatglm"``, ``"chatglm2"`` or ``"chatglm3"``, given to ``from_pretrained`` or to the
-   constructor.
+1. ``family="chatglm"``, ``"chatglm2"``, ``"chatglm3"`` or ``"glm4"``, given to ``from_pretrained``
+   or to the constructor.
 2. The vocabulary file: ``ice_text.model`` is ChatGLM-6B; ``tokenizer.model`` is one of the other
-   two, whose vocabularies are the same file.
+   two, whose vocabularies are the same file; one that is a list of tiktoken's ranks is GLM-4's.
 3. ``"family"`` in tokenizer_config.json, which ``save_pretrained`` writes.
 4. The role token ``<|assistant|>``, which only ChatGLM3 has: in tokenizer_config.json (added
    tokens, chat template) or in the folder's tokenization_chatglm.py, which is read as text and
@@ -17,52 +17,50 @@ it gives the tokenizer of the family the folder holds. What decides, in this ord
 
 If none of them tells, loading is refused: a ChatGLM3 model asked in ChatGLM2's words gives worse
 answers and no error.
+
+As published, some names of control tokens in a text become those tokens. With
+``split_special_tokens=True``, transformers' name for it, a text is only text: whatever it names, no
+id of it is a control token, and it decodes to what was written.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sentencepiece import SentencePieceProcessor
-from transformers import AddedToken, BatchEncoding, PreTrainedTokenizer
-from transformers.utils.generic import PaddingStrategy
+from transformers import AddedToken
 from transformers.utils.hub import cached_file
 
 from ..errors import refuse
+from .layout import PublishedLayout
+from .pieces import PieceTokenizer
+from .tiktoken_ranks import holds_ranks
 from .vocabulary import missing_vocabulary, read_vocabulary
 
 PUBLISHED_NAME = "ChatGLMTokenizer"
 ROLE_TOKEN = "<|assistant|>"
 
-# What transformers 5 keeps in tokenizer_config.json for itself, and where it looks for files.
-BOOKKEEPING = ("backend", "is_local", "local_files_only", "model_specific_special_tokens")
+# Where transformers looks for files.
 HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
 
 FindFile = Callable[[str], Path | None]
 
 
-class ChatGLMTokenizer(PreTrainedTokenizer):
+class ChatGLMTokenizer(PublishedLayout, PieceTokenizer):
     """What the tokenizers of ChatGLM-6B, ChatGLM2-6B and ChatGLM3-6B share.
 
     A family's class numbers the tokens (`_number_tokens`; ``token_ids`` holds all but those that a
-    user adds), and says how a text is cut (`_tokenize`, `_ids_of`) and which mask and positions
-    belong to a sequence (`_add_mask_and_positions`).
+    user adds), and says how a text is cut (`_tokenize`, `_ids_of`, `_letters_of`) and which mask
+    and positions belong to a sequence (`_add_mask_and_positions`).
     """
 
     family: ClassVar[str]
-    families: ClassVar[dict[str, type[ChatGLMTokenizer]]] = {}
+    families: ClassVar[dict[str, type[Any]]] = {}
 
-    model_input_names = ["input_ids", "attention_mask", "position_ids"]  # noqa: RUF012
-    padding_side = "left"
-
-    vocab_file: str
-    vocabulary: SentencePieceProcessor
-    token_ids: dict[str, int]
-    own_tokens: tuple[str, ...] = ()  # special tokens that are found in a text
+    published_name = PUBLISHED_NAME
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -76,7 +74,14 @@ class ChatGLMTokenizer(PreTrainedTokenizer):
             return object.__new__(cls)
         folder = Path(vocab_file or ".").parent
         chosen = class_of(family, lambda name: existing(folder / name), str(folder))
+        if not issubclass(chosen, ChatGLMTokenizer):
+            return chosen(vocab_file, *_, **__)
         return object.__new__(chosen)
+
+    @classmethod
+    def recognises(cls, find: FindFile, config: Mapping[str, Any]) -> bool:
+        """Whether a folder that names no tokenizer is of one of these families."""
+        return config.get("model_type") == "chatglm" or find("ice_text.model") is not None
 
     @classmethod
     def from_pretrained(
@@ -114,152 +119,12 @@ class ChatGLMTokenizer(PreTrainedTokenizer):
         """Every token of the family and its id; raises UserError for another's vocabulary."""
         raise NotImplementedError
 
-    # --- text to ids and back ---
-
-    @property
-    def vocab_size(self) -> int:
-        """How many tokens there are without those that a user added."""
-        return len(self.token_ids)
-
-    def get_vocab(self) -> dict[str, int]:
-        """Every token and its id, with those that a user added."""
-        return self.token_ids | self.get_added_vocab()
-
-    def tokenize(self, text: str, **kwargs: Any) -> list[str]:
-        """The tokens of a text."""
-        return super().tokenize(text, **kwargs) if self._holds_added(text) else self._tokenize(text)
-
-    def _holds_added(self, text: str) -> bool:
-        return any(token in text for token in self.get_added_vocab())
-
-    def _encode_plus(self, text: Any, *args: Any, **kwargs: Any) -> BatchEncoding:
-        """Encode as transformers does, with the way from text to ids in SentencePiece.
-
-        transformers looks at each character for the start of an added token, and numbers tokens
-        one by one. A text without added tokens is spared both: it is handed on as its ids (an
-        empty list of ids would not be taken for one).
-        """
-        marked = kwargs.get("sanitize_control_tokens")  # text with marks that transformers removes
-        if isinstance(text, str) and not marked and not self._holds_added(text):
-            text = self._ids_of(text) or text
-        return super()._encode_plus(text, *args, **kwargs)
-
-    def encode(
-        self, text: Any, text_pair: Any = None, add_special_tokens: bool = True, **kwargs: Any
-    ) -> list[int]:
-        """The ids of a text or a pair; see transformers for the options."""
-        if kwargs or text_pair is not None or not isinstance(text, str) or self._holds_added(text):
-            return super().encode(text, text_pair, add_special_tokens, **kwargs)
-        ids = self._ids_of(text)
-        if add_special_tokens:
-            ids = self.build_inputs_with_special_tokens(ids)
-        self._eventual_warn_about_too_long_sequence(ids, None, True)
-        return ids
-
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
         """How many ids `build_inputs_with_special_tokens` adds: three families, one answer."""
         return 3 if pair else 2
 
-    def _ids_of(self, text: str) -> list[int]:
-        """The ids of a text without added tokens, straight from SentencePiece."""
-        raise NotImplementedError
 
-    def _convert_token_to_id(self, token: str) -> int:
-        return self.token_ids.get(token, self.token_ids["<unk>"])
-
-    def convert_tokens_to_string(self, tokens: list[str]) -> str:
-        """The text of the tokens."""
-        return self.vocabulary.decode_pieces(tokens)
-
-    # --- padding ---
-
-    def _pad(
-        self,
-        encoded_inputs: Any,
-        max_length: int | None = None,
-        padding_strategy: PaddingStrategy = PaddingStrategy.DO_NOT_PAD,
-        pad_to_multiple_of: int | None = None,
-        padding_side: str | None = None,
-        return_attention_mask: bool | None = None,
-    ) -> Any:
-        """One sequence with its mask and positions, padded on the left.
-
-        As published, the mask and the positions do not depend on ``return_attention_mask``.
-        Raises UserError for padding on the right.
-        """
-        if (side := padding_side or self.padding_side) != "left":
-            raise refuse(
-                what=f"padding_side is {side!r}",
-                where="padding_side, of the tokenizer or of this call",
-                why="the ChatGLM families count positions from the first real token of a sequence "
-                "padded on the left; their published tokenizers allow nothing else",
-                fix="leave padding_side at 'left'; training rows are padded on the right by the "
-                "data collator, without the tokenizer",
-            )
-        length = len(encoded_inputs["input_ids"])
-        if padding_strategy == PaddingStrategy.LONGEST:
-            max_length = length
-        if max_length is not None and pad_to_multiple_of is not None:
-            max_length = -(-max_length // pad_to_multiple_of) * pad_to_multiple_of
-        self._add_mask_and_positions(encoded_inputs, max_length)
-        missing = (max_length or 0) - length
-        if padding_strategy != PaddingStrategy.DO_NOT_PAD and missing > 0:
-            self._pad_left(encoded_inputs, missing)
-        return encoded_inputs
-
-    def _add_mask_and_positions(self, encoded_inputs: Any, max_length: int | None) -> None:
-        """Add attention_mask and position_ids of the unpadded sequence where they are missing."""
-        raise NotImplementedError
-
-    def _pad_left(self, encoded_inputs: Any, missing: int) -> None:
-        """Put ``missing`` pads in front of the ids and of what lies beside them, one per token."""
-        for key, pad in (
-            ("input_ids", self.pad_token_id),
-            ("token_type_ids", self.pad_token_type_id),
-            ("special_tokens_mask", 1),
-        ):
-            if key in encoded_inputs:
-                encoded_inputs[key] = [pad] * missing + encoded_inputs[key]
-
-    # --- saving ---
-
-    def save_vocabulary(
-        self, save_directory: str, filename_prefix: str | None = None
-    ) -> tuple[str, ...]:
-        """Write the vocabulary file under its published name; gives its path."""
-        prefix = f"{filename_prefix}-" if filename_prefix else ""
-        target = Path(save_directory, prefix + self.vocab_files_names["vocab_file"])
-        source = existing(Path(self.vocab_file))
-        content = source.read_bytes() if source else self.vocabulary.serialized_model_proto()
-        target.write_bytes(content)
-        return (str(target),)
-
-    def _save_pretrained(
-        self,
-        save_directory: str | PathLike[str],
-        file_names: tuple[str, ...],
-        legacy_format: bool | None = None,
-        filename_prefix: str | None = None,
-    ) -> tuple[str, ...]:
-        """Make the tokenizer_config.json just written one that the published code reads too."""
-        config_file = Path(file_names[0])
-        written = json.loads(config_file.read_text(encoding="utf-8"))
-        added = written.pop("added_tokens_decoder", {})
-        settings = {key: value for key, value in written.items() if key not in BOOKKEEPING}
-        settings |= self._published_settings()
-        added = {i: token for i, token in added.items() if token["content"] not in self.own_tokens}
-        if added:
-            settings["added_tokens_decoder"] = added
-        content = json.dumps(settings, indent=2, ensure_ascii=False, sort_keys=True)
-        config_file.write_text(content + "\n", encoding="utf-8")
-        return super()._save_pretrained(save_directory, file_names, legacy_format, filename_prefix)
-
-    def _published_settings(self) -> dict[str, Any]:
-        """What tokenizer_config.json must say beyond what transformers writes."""
-        return {"tokenizer_class": PUBLISHED_NAME, "family": self.family}
-
-
-def class_of(family: str | None, find: FindFile, where: str) -> type[ChatGLMTokenizer]:
+def class_of(family: str | None, find: FindFile, where: str) -> type[Any]:
     """The class of the family that was asked for, or that the files are; raises UserError."""
     family = family or family_of(find, where)
     if family not in ChatGLMTokenizer.families:
@@ -286,6 +151,8 @@ def family_of(find: FindFile, where: str) -> str:
         return "chatglm"
     if newer is None:
         raise missing_vocabulary("ice_text.model or tokenizer.model", where)
+    if holds_ranks(newer):
+        return "glm4"
     settings_file, code_file = find("tokenizer_config.json"), find("tokenization_chatglm.py")
     settings = read_settings(settings_file)
     if "family" in settings:

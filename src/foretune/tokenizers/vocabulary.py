@@ -21,11 +21,10 @@ def missing_vocabulary(name: str, where: str) -> UserError:
     )
 
 
-def read_vocabulary(path: str, name: str) -> SentencePieceProcessor:
-    """The SentencePiece model in ``path``; ``name`` is how the published folder calls the file.
+def read_content(path: str, name: str) -> bytes:
+    """The bytes of a vocabulary file of any kind.
 
-    Raises UserError when there is no such file, when it is the pointer that Git LFS leaves in
-    place of the file, and when it is anything else that SentencePiece cannot read.
+    Raises UserError when there is no such file, and when it is the pointer of Git LFS.
     """
     if not Path(path).is_file():
         raise missing_vocabulary(name, path or name)
@@ -37,6 +36,16 @@ def read_vocabulary(path: str, name: str) -> SentencePieceProcessor:
             why="the repository was cloned without its large files",
             fix="run `git lfs pull` in that folder, or download the file itself",
         )
+    return content
+
+
+def read_vocabulary(path: str, name: str) -> SentencePieceProcessor:
+    """The SentencePiece model in ``path``; ``name`` is how the published folder calls the file.
+
+    Raises UserError when there is no such file, when it is the pointer that Git LFS leaves in
+    place of the file, and when it is anything else that SentencePiece cannot read.
+    """
+    content = read_content(path, name)
     vocabulary = SentencePieceProcessor()
     try:
         vocabulary.LoadFromSerializedProto(content)

@@ -19,12 +19,14 @@ from transformers import PreTrainedModel
 from transformers.utils.hub import cached_file
 
 from ..errors import UserError, refuse
+from ..models.fresh import fresh_model
 from ..models.loading import load_config, load_model
-from ..models.quantized import PackWhileLoading
+from ..models.quantized import PackWhileLoading, packed_bits
 from ..params.run import Run
 from ..params.setting import Note, Origin, Setting, derived
 from ..text import nearest
 from ..tune.prefix import PUBLISHED, SAFE
+from .any_model import refuse_encoder
 
 ADAPTER = "adapter_config.json"
 
@@ -186,10 +188,16 @@ def _json(file: Path) -> dict[str, Any]:
 
 
 def load_as_asked(run: Run) -> PreTrainedModel:
-    """The base. Raises UserError where it cannot be had as the run wants it."""
+    """The base, or a model with random weights in its place. Raises UserError where it cannot be
+    had as the run wants it.
+    """
     assert run.model.path is not None
     try:
-        return load_model(run.model.path, **loading(run))
+        chosen = loading(run)
+        if run.model.fresh and run.launch.train:
+            attention = run.model.attention
+            return fresh_model(chosen["config"], dtype=chosen["dtype"], attention=attention)
+        return load_model(run.model.path, **chosen)
     except (ValueError, ImportError) as refusal:
         raise refuse(
             what="the model cannot be loaded as asked",
@@ -199,6 +207,21 @@ def load_as_asked(run: Run) -> PreTrainedModel:
             if run.model.attention
             else "take weights and config.json from one published model",
         ) from refusal
+
+
+def _refuse_dequantizing(run: Run, packed: int) -> None:
+    """Raises UserError where the run asks to expand weights and there are none to expand."""
+    if not run.precision.dequantize:
+        return
+    what = "no weight of the model is packed"
+    if packed:
+        what = f"{'model.fresh' if run.model.fresh else 'precision.quantize'} is asked for as well"
+    raise refuse(
+        what=f"precision.dequantize is asked for, and {what}",
+        where=str(run.origin("precision.dequantize")),
+        why="it expands packed weights of a folder to full ones, and does nothing else",
+        fix="leave one of the two out" if packed else "leave it out",
+    )
 
 
 def loading(run: Run) -> dict[str, Any]:
@@ -212,14 +235,21 @@ def loading(run: Run) -> dict[str, Any]:
         chosen["attn_implementation"] = run.model.attention
     named = Path(run.model.config or run.model.path or "")
     config = load_config(named.parent if named.is_file() else named, **from_hub(run))
+    refuse_encoder(config, run)
     chosen["config"], bits = config, run.precision.quantize
-    packed = getattr(config, "quantization_bit", 0)
+    packed = packed_bits(config)
+    if packed and run.precision.dequantize and bits is None and not run.model.fresh:
+        return {**chosen, "dequantize": True}
+    _refuse_dequantizing(run, packed)
     if (bits or packed) and run.method.name == "full" and run.launch.train:
         raise refuse(
             what=f"every weight is to train, and they are held in {bits or packed} bits",
             where=str(run.origin("precision.quantize" if bits else "model.path")),
             why="packed weights are whole numbers, which have no gradient",
-            fix="train a prefix (--pre_seq_len) or LoRA on them, or start from full weights",
+            fix="train a prefix (--pre_seq_len) or LoRA on them, start from full weights, or make "
+            "full weights of these (precision.dequantize)"
+            if packed
+            else "train a prefix (--pre_seq_len) or LoRA on them, or leave precision.quantize out",
         )
     if bits is None or packed == bits:
         return chosen

@@ -15,8 +15,8 @@ from accelerate import PartialState
 from transformers import PreTrainedTokenizerBase, set_seed
 
 from ..data.collate import prompt_collator, training_collator
-from ..data.encoded import UNTRAINED
-from ..data.prepare import Prepared, prepare
+from ..data.encoded import UNTRAINED, family_of
+from ..data.prepare import Prepared, is_encoder_decoder, prepare
 from ..data.read import Split
 from ..data.show import first_example_text
 from ..errors import UserError, refuse
@@ -24,7 +24,7 @@ from ..evaluate.generate import predict, text_of, write_predictions
 from ..evaluate.metrics import score
 from ..facts import Facts
 from ..formats.model_config import model_file
-from ..models.quantized import PackedLinear
+from ..models.quantized import PackedEmbedding, PackedLinear
 from ..params.arch.shape import Shape
 from ..params.resolve import Device, resolve
 from ..params.run import Run
@@ -32,6 +32,7 @@ from ..plan.forecast import Forecast, forecast, remarks, training_log
 from ..plan.version import installed
 from ..tokenizers import load_tokenizer
 from ..tune import Method, method
+from .any_model import stop_at_turn_ends, with_pad
 from .arguments import arguments_of, told_of
 from .base import at_base, load_as_asked, untrained, with_hub_config
 from .heard import HeardBlock
@@ -123,6 +124,7 @@ def open_run(run: Run, say: Say) -> Opened:
     refuse_unwritable(run)
     resume = resume_point(run)
     tokenizer = load_tokenizer(run.model.tokenizer or "")
+    run = run.add((), with_pad(tokenizer))
     launch, data, enabled = run.launch, run.data, run.generate.enabled
 
     def rows(wanted: bool, file: str | None, split: Split, forced: bool) -> Prepared | None:
@@ -170,7 +172,11 @@ def say_forecast(opened: Opened, say: Say) -> None:
 
 
 def refuse_no_room(opened: Opened) -> None:
-    """Raises UserError where a prompt is as long as prompt and answer may be together."""
+    """Raises UserError where a prompt is as long as prompt and answer may be together; a decoder
+    writes nothing of the prompt.
+    """
+    if is_encoder_decoder(family_of(opened.tokenizer)):
+        return
     limit = opened.run.generate.max_length or 0
     for prompts in (opened.validation_prompts, opened.test_prompts):
         if prompts is None:
@@ -198,6 +204,7 @@ def build_trainer(opened: Opened) -> MethodTrainer:
     set_seed(run.launch.seed)  # a fresh prefix or adapter is the same in every process
     assert run.method.name is not None
     model = load_as_asked(run)
+    stop_at_turn_ends(model, opened.tokenizer, run)
     tuning: Method = method(run.method.name)
     model = tuning.attach(model, run)
     with told_of(run, {"optim": None}, ValueError, ImportError):
@@ -280,11 +287,13 @@ def _actual(opened: Opened, trainer: MethodTrainer) -> dict[str, int]:
 
 
 def num_parameters(model: torch.nn.Module) -> int:
-    """Parameters of a model; a packed linear counts the elements that it stands for."""
+    """Parameters of a model; a packed one counts the elements that it stands for."""
     counts = {id(parameter): parameter.numel() for parameter in model.parameters()}
     for module in model.modules():
         if isinstance(module, PackedLinear):
             counts[id(module.weight)] = module.in_features * module.out_features
+        elif isinstance(module, PackedEmbedding):
+            counts[id(module.weight)] = module.num_embeddings * module.embedding_dim
     return sum(counts.values())
 
 

@@ -49,8 +49,12 @@ class MethodTrainer(Seq2SeqTrainer):
         """``replaces``: checkpoints of an earlier run, deleted once this run has one of its own."""
         smoothing = args.label_smoothing_factor
         args.label_smoothing_factor = 0.0  # transformers would smooth without the one-step shift
+        self.shift = 0 if kwargs["model"].config.is_encoder_decoder else 1
+        """Places between a token and the logits that foretell it."""
         super().__init__(
-            args=args, compute_loss_func=smoothed_loss(smoothing) if smoothing else None, **kwargs
+            args=args,
+            compute_loss_func=smoothed_loss(smoothing, self.shift) if smoothing else None,
+            **kwargs,
         )
         self.method = method
         self.replaces = list(replaces)
@@ -132,8 +136,8 @@ class MethodTrainer(Seq2SeqTrainer):
         labels_BL = inputs.pop("labels")
         with torch.no_grad(), self.compute_loss_context_manager():
             logits_BLV = model(**inputs)["logits"]
-        losses_BL = next_token_losses(logits_BLV, labels_BL)
-        trained_BL = labels_BL[:, 1:].ne(UNTRAINED)
+        losses_BL = token_losses(logits_BLV, labels_BL, self.shift)
+        trained_BL = labels_BL[:, self.shift :].ne(UNTRAINED)
         rows_B2 = torch.stack((losses_BL.sum(1), trained_BL.sum(1)), dim=1)
         counted_B2 = cast(torch.Tensor, self.accelerator.gather_for_metrics(rows_B2))
         self._eval_loss += counted_B2.double().sum(0).cpu()
@@ -221,29 +225,35 @@ def perplexity(loss: float) -> float:
     return math.exp(loss) if loss < 700 else math.inf
 
 
-def smoothed_loss(smoothing: float) -> Callable[..., torch.Tensor]:
-    """Label smoothing (arXiv:1512.00567) over the next-token loss of a causal model.
+def smoothed_loss(smoothing: float, shift: int) -> Callable[..., torch.Tensor]:
+    """Label smoothing (arXiv:1512.00567) over the loss of every token.
 
     The trainer's own smoother knows by class name which models shift their labels, and these are
     not among them.
     """
 
     def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-        total = next_token_losses(outputs["logits"], labels, smoothing).sum()
+        total = token_losses(outputs["logits"], labels, shift, smoothing).sum()
         return total / (
-            labels[:, 1:].ne(UNTRAINED).sum() if num_items_in_batch is None else num_items_in_batch
+            labels[:, shift:].ne(UNTRAINED).sum()
+            if num_items_in_batch is None
+            else num_items_in_batch
         )
 
     return loss
 
 
-def next_token_losses(
-    logits_BLV: torch.Tensor, labels_BL: torch.Tensor, smoothing: float = 0.0
+def token_losses(
+    logits_BLV: torch.Tensor, labels_BL: torch.Tensor, shift: int, smoothing: float = 0.0
 ) -> torch.Tensor:
-    """The loss [B, L - 1] of every token that has a label, 0 for the others."""
+    """The loss [B, L - shift] of every token that has a label, 0 for the others.
+
+    ``shift``: 1 where the logits at a place foretell the next label (a causal model), 0 where they
+    foretell the one that stands there (a decoder, whose input is shifted).
+    """
     losses = F.cross_entropy(
-        logits_BLV[:, :-1].flatten(0, 1).float(),
-        labels_BL[:, 1:].flatten(),
+        logits_BLV[:, : logits_BLV.shape[1] - shift].flatten(0, 1).float(),
+        labels_BL[:, shift:].flatten(),
         label_smoothing=smoothing,
         ignore_index=UNTRAINED,
         reduction="none",

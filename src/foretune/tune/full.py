@@ -6,7 +6,8 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
-from ..models.loading import load_weights
+from ..models.hf import PublishedConfig
+from ..models.loading import load_model, load_weights
 from ..params.run import Run
 
 
@@ -30,4 +31,8 @@ def save(model: PreTrainedModel, folder: Path) -> None:
 
 def load(model: PreTrainedModel, folder: Path) -> None:
     """The weights of a folder in published layout, into the model that is there."""
-    load_weights(model, folder)
+    if isinstance(model.config, PublishedConfig):
+        load_weights(model, folder)
+    else:  # transformers may store other tensors than the model has
+        read = load_model(folder, config=model.config, dtype=model.dtype)
+        model.load_state_dict(read.state_dict())

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from peft.utils import set_peft_model_state_dict
+from peft.utils import (
+    TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING,
+    set_peft_model_state_dict,
+)
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from ..errors import Problem, UserError, refuse
 from ..formats.json_text import read_json
@@ -22,16 +27,16 @@ WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 def attach(model: PreTrainedModel, run: Run) -> PeftModel:
     """Low-rank adapters in float32 beside the target linears; the rest is frozen."""
     lora = run.method.lora
-    targets = list(lora.targets or ())
-    _refuse_unknown_targets(model, targets, where=str(run.origin("method.lora.targets")))
+    targets = targets_of(model, run)
     adapted = get_peft_model(
         model,
         LoraConfig(
-            task_type="CAUSAL_LM",
+            task_type="SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM",
             r=lora.rank,
             lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType]  (PEFT divides by it)
             lora_dropout=lora.dropout,
             target_modules=targets,
+            fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
         ),
     )
     assert isinstance(adapted, PeftModel)
@@ -42,6 +47,39 @@ def attach(model: PreTrainedModel, run: Run) -> PeftModel:
     if run.method.checkpoint is not None:
         load(adapted, Path(run.method.checkpoint))
     return adapted
+
+
+EVERY_LINEAR = "all-linear"
+"""PEFT's word for every linear but the output layer."""
+
+
+def targets_of(model: PreTrainedModel, run: Run) -> list[str]:
+    """The linears that get an adapter: those of the run, or those that PEFT takes for the model's
+    family, or every one but the output layer where PEFT does not know it.
+
+    Raises:
+        UserError: where the model has none of a name.
+    """
+    asked = list(run.method.lora.targets or ())
+    if asked and asked != [EVERY_LINEAR]:
+        _refuse_unknown_targets(model, asked, where=str(run.origin("method.lora.targets")))
+        return asked
+    output = model.get_output_embeddings()
+    linears = _names({name: one for name, one in _linears(model).items() if one is not output})
+    usual = TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING.get(model.config.model_type, [])
+    return (not asked and [name for name in usual if name in linears]) or sorted(linears)
+
+
+def _linears(model: nn.Module) -> dict[str, nn.Module]:
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear | Conv1D) or hasattr(module, "in_features")
+    }
+
+
+def _names(modules: Iterable[str]) -> set[str]:
+    return {name.rpartition(".")[2] for name in modules}
 
 
 def save(model: PeftModel, folder: Path) -> None:
@@ -65,11 +103,7 @@ def load(model: PeftModel, folder: Path) -> None:
 
 
 def _refuse_unknown_targets(model: nn.Module, targets: list[str], *, where: str) -> None:
-    linears = {
-        name.rpartition(".")[2]
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) or hasattr(module, "in_features")
-    }
+    linears = _names(_linears(model))
     names = [name for name, _ in model.named_modules()]
     for target in targets:
         if not any(name == target or name.endswith(f".{target}") for name in names):

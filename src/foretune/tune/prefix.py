@@ -2,7 +2,8 @@
 itself is frozen.
 
 A checkpoint holds the prefix encoder alone, twice: pytorch_model.bin under the names of the
-authors' scripts (transformer.prefix_encoder.*), and the same tensors as prefix_encoder.safetensors.
+authors' scripts (transformer.prefix_encoder.*; of another family, the name of its own body in
+front), and the same tensors as prefix_encoder.safetensors.
 Either is read.
 """
 
@@ -16,37 +17,57 @@ from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
 from ..errors import Problem, UserError, refuse
+from ..models.hf import PublishedConfig
+from ..models.prefix import TakesPrefix
 from ..params.run import Run
 from ..text import sentence_list
+from .prefix_attention import add_prefix
 from .stored import base_of, stored
 
 PUBLISHED = "pytorch_model.bin"
 SAFE = "prefix_encoder.safetensors"
-KEYS = "transformer.prefix_encoder."
+PART = "prefix_encoder."
 
 
 def attach(model: PreTrainedModel, run: Run) -> PreTrainedModel:
     """A float32 prefix encoder on a frozen model, whatever number type the model is held in."""
     prefix = run.method.prefix
-    add_prefix = getattr(model, "add_prefix", None)
-    if add_prefix is None:
+    assert prefix.length is not None, "resolve() refuses P-Tuning without a length"
+    asked = {"projection": prefix.projection, "dropout": prefix.dropout}
+    model.requires_grad_(False)
+    if isinstance(model, TakesPrefix):
+        model.add_prefix(prefix.length, **asked)
+    elif isinstance(model.config, PublishedConfig):
         raise refuse(
             what=f"P-Tuning v2 is not available for {type(model).__name__}",
             where=str(run.origin("method.prefix.length")),
-            why="the prefix enters inside the attention of the ChatGLM families",
-            fix="use a ChatGLM model, or LoRA: --set method.name=lora",
+            why="no prefix enters its attention",
+            fix="use LoRA: --set method.name=lora, or train every weight: --set method.name=full",
         )
-    model.requires_grad_(False)
-    add_prefix(prefix.length, projection=prefix.projection, dropout=prefix.dropout)
+    else:
+        _refuse_reentrant(run)
+        add_prefix(model, prefix.length, **asked, where=str(run.origin("method.prefix.length")))
     encoder(model).float().requires_grad_(True)
     if run.method.checkpoint is not None:
         load(model, Path(run.method.checkpoint))
     return model
 
 
+def _refuse_reentrant(run: Run) -> None:
+    how = run.batch.gradient_checkpointing_kwargs or {}
+    if run.batch.gradient_checkpointing and how.get("use_reentrant"):
+        raise refuse(
+            what="a prefix would get no gradient with use_reentrant",
+            where=str(run.origin("batch.gradient_checkpointing_kwargs")),
+            why="reentrant checkpointing sees the positional arguments of a layer only, and the "
+            "prefix is none of them",
+            fix="leave use_reentrant out",
+        )
+
+
 def encoder(model: PreTrainedModel) -> torch.nn.Module:
     """The prefix encoder of a model that has one."""
-    return model.get_submodule("transformer.prefix_encoder")
+    return model.base_model.get_submodule(PART.rstrip("."))
 
 
 def save(model: PreTrainedModel, folder: Path) -> None:
@@ -54,7 +75,7 @@ def save(model: PreTrainedModel, folder: Path) -> None:
     prefix_projection).
     """
     tensors = {
-        KEYS + name: tensor.detach().cpu().contiguous()
+        f"{model.base_model_prefix}.{PART}{name}": tensor.detach().cpu().contiguous()
         for name, tensor in encoder(model).state_dict().items()
     }
     torch.save(tensors, folder / PUBLISHED)
@@ -73,14 +94,12 @@ def _name_the_base(config: Path, base: str) -> None:
 def load(model: PreTrainedModel, folder: Path) -> None:
     """The prefix of a checkpoint folder, into the encoder that is there."""
     tensors = {
-        name.removeprefix(KEYS): tensor
-        for name, tensor in read(folder).items()
-        if name.startswith(KEYS)
+        name.partition(PART)[2]: tensor for name, tensor in read(folder).items() if PART in name
     }
     own = encoder(model).state_dict()
     problems = [
         Problem(
-            what=f"{KEYS}{name} does not fit",
+            what=f"{model.base_model_prefix}.{PART}{name} does not fit",
             where=str(folder),
             why=f"it is {_shape(tensors.get(name))} in the checkpoint and {_shape(own.get(name))} "
             "in this run: (pre_seq_len, elements per position) for the embedding",
@@ -98,11 +117,12 @@ def load(model: PreTrainedModel, folder: Path) -> None:
 def read(folder: Path) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint. Raises UserError where there is no prefix in the folder."""
     tensors = stored(folder, (SAFE, PUBLISHED), what="prefix", kind="P-Tuning")
-    if not any(name.startswith(KEYS) for name in tensors):
+    if not any(PART in name for name in tensors):
         raise refuse(
             what=f"{folder} holds no prefix",
             where=str(folder),
-            why=f"no tensor of it starts with {KEYS}; it has {sentence_list(tensors, most=3)}",
+            why="no tensor of it belongs to a prefix_encoder; it has "
+            f"{sentence_list(tensors, most=3)}",
             fix="name the checkpoint-N folder that a P-Tuning run has written",
         )
     return tensors

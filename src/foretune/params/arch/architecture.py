@@ -7,7 +7,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
@@ -31,6 +31,9 @@ class Family(Section, abc.ABC):
     """
 
     model_config = ConfigDict(strict=True)
+
+    second_names: ClassVar[dict[str, str]] = {}
+    """Keys that say once more what another key says."""
 
     @classmethod
     @abc.abstractmethod

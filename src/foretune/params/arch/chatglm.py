@@ -102,9 +102,11 @@ class ChatGLM(Tunable):
     """
 
     quantization_embeddings: bool = param(False)
-    """Quantise the embedding too. No published checkpoint does, and foretune reads none that does.
+    """Hold the embedding and the output layer in quantization_bit bits too, as chatglm-6b-int4-qe
+    does. No effect where that is zero.
 
-    是否连词嵌入一起量化。官方发布的权重都没有这样做，foretune 也不读取这样的权重。
+    词嵌入和输出层是否也以 quantization_bit 位存放，chatglm-6b-int4-qe 即是如此。该值为零时不起作
+    用。
     """
 
     @model_validator(mode="after")

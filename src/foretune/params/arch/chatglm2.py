@@ -1,14 +1,14 @@
-"""ChatGLM2-6B and ChatGLM3-6B, in the keys of their config.json.
+"""ChatGLM2-6B, ChatGLM3-6B and GLM-4-9B, in the keys of their config.json.
 
-Source: THUDM/chatglm2-6b and THUDM/chatglm3-6b, config.json and configuration_chatglm.py. The
-defaults are those of the published configuration class: what holds where config.json does not say
-it.
+Source: THUDM/chatglm2-6b, THUDM/chatglm3-6b and THUDM/glm-4-9b-chat, config.json and
+configuration_chatglm.py. The defaults are those of the published configuration class: what holds
+where config.json does not say it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 
@@ -18,11 +18,18 @@ from .tunable import Tunable
 
 
 class ChatGLM2(Tunable):
-    """ChatGLM2-6B and ChatGLM3-6B: pre-norm blocks, few key and value heads, a gated feed-forward
-    block, rotary positions on half of every head.
+    """ChatGLM2-6B, ChatGLM3-6B and GLM-4-9B: pre-norm blocks, few key and value heads, a gated
+    feed-forward block, rotary positions on half of every head.
 
-    ChatGLM2-6B 与 ChatGLM3-6B：前置归一化、少量键值头、带门控的前馈层、只旋转每个头的一半。
+    ChatGLM2-6B、ChatGLM3-6B 与 GLM-4-9B：前置归一化、少量键值头、带门控的前馈层、只旋转每个头的
+    一半。
     """
+
+    second_names: ClassVar[dict[str, str]] = {
+        "num_hidden_layers": "num_layers",
+        "vocab_size": "padded_vocab_size",
+    }
+    """Keys that newer versions of transformers write beside a key of the family."""
 
     model_type: str = param("chatglm")
 
@@ -35,6 +42,14 @@ class ChatGLM2(Tunable):
     是 logits，仍占显存。
     """
 
+    vocab_size: int | None = param(None, at_least=1)
+    """The padded vocabulary once more, as newer versions of transformers write it when they save
+    the model. The model is built from padded_vocab_size, and the two may not differ.
+
+    取整后词表大小的另一个名称，较新版本的 transformers 保存模型时会写出。模型按
+    padded_vocab_size 构建，两者不得不同。
+    """
+
     hidden_size: int = param(4096, at_least=1, matters=2)
     """Width of the vector that runs through the layers.
 
@@ -45,6 +60,13 @@ class ChatGLM2(Tunable):
     """Number of blocks.
 
     块的数量。
+    """
+
+    num_hidden_layers: int | None = param(None, at_least=1)
+    """The number of blocks once more, under the name by which transformers asks for it. The model
+    is built from num_layers, and the two may not differ.
+
+    块数的另一个名称，供 transformers 查询。模型按 num_layers 构建，两者不得不同。
     """
 
     num_attention_heads: int = param(32, at_least=1, matters=2)
@@ -156,9 +178,10 @@ class ChatGLM2(Tunable):
     """
 
     classifier_dropout: float | None = param(None, at_least=0, at_most=1)
-    """Dropout in front of a classifier. A model that generates text has none.
+    """Dropout in front of the classifier head of ChatGLMForSequenceClassification. A model that
+    generates text has no such head.
 
-    分类器之前的 dropout。生成文本的模型没有分类器。
+    ChatGLMForSequenceClassification 的分类头之前的 dropout。生成文本的模型没有分类头。
     """
 
     apply_query_key_layer_scaling: bool = param(True)
@@ -192,6 +215,15 @@ class ChatGLM2(Tunable):
 
     没有作用：该模型族的输出层始终是独立的张量。
     """
+
+    @model_validator(mode="after")
+    def _both_names_say_the_same(self) -> Self:
+        for second, name in self.second_names.items():
+            if getattr(self, second) not in (None, getattr(self, name)):
+                raise ValueError(
+                    f"{second} {getattr(self, second)} is not {name} {getattr(self, name)}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:

@@ -67,14 +67,14 @@ class Shape:
     weights: tuple[Weight, ...]
     prefix_inputs: int
     """Width of the embedding of a prefix that goes through a projection (P-Tuning v2)."""
+    prefix_place: str = "transformer"
+    """Name of the module that the prefix encoder of P-Tuning v2 is a part of."""
     default_lora_targets: tuple[str, ...]
     quantised: tuple[str, ...]
     """Names of the linears that the published int4 and int8 checkpoints pack."""
     encoder_decoder: bool = False
     """True where an encoder reads the prompt and a decoder writes the answer, each in blocks of its
     own; ``layers`` are those of one of them."""
-    remark: str = ""
-    """What to know beside the count of the parameters."""
 
     @property
     def num_parameters(self) -> int:
@@ -109,7 +109,7 @@ class Shape:
 
     def prefix_weights(self, length: int, *, projection: bool) -> tuple[Weight, ...]:
         """The parameters that a P-Tuning v2 prefix of ``length`` positions adds, as published."""
-        where = "transformer.prefix_encoder"
+        where = f"{self.prefix_place}.prefix_encoder"
         if not projection:
             return (Weight(f"{where}.embedding.weight", (length, self.prefix_width), "embedding"),)
         return (

@@ -1,4 +1,6 @@
-"""Keys that both generations of ChatGLM have, and that only tuning and storing them is about."""
+"""Keys that only tuning and storing a model is about: what foretune adds to the published ones, and
+what the ChatGLMs have of their own.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +10,10 @@ from ..declare import param
 from .architecture import Architecture
 
 
-class Tunable(Architecture):
-    """A ChatGLM: it can carry a prefix, and be stored in few bits.
+class Prefixed(Architecture):
+    """A model that can carry the prefix of P-Tuning v2.
 
-    ChatGLM 系列：可以带前缀，也可以用较少的位数存储。
-    """
-
-    quantization_bit: Literal[0, 4, 8] = param(0, matters=2)
-    """Bits in which the four matrices of every block are stored; zero means not quantised.
-
-    每个块中四个矩阵的存储位数；为零表示未量化。
+    可以带 P-Tuning v2 前缀的模型。
     """
 
     pre_seq_len: int | None = param(None, at_least=1, matters=3, unit="positions")
@@ -41,4 +37,17 @@ class Tunable(Architecture):
     is fixed.
 
     训练时前缀中被置零的比例。官方代码没有对应的键，而是固定值。
+    """
+
+
+class Tunable(Prefixed):
+    """A ChatGLM: it can carry a prefix, and be stored in few bits.
+
+    ChatGLM 系列：可以带前缀，也可以用较少的位数存储。
+    """
+
+    quantization_bit: Literal[0, 4, 8] = param(0, matters=2)
+    """Bits in which the four matrices of every block are stored; zero means not quantised.
+
+    每个块中四个矩阵的存储位数；为零表示未量化。
     """

@@ -1,0 +1,1 @@
+"""``foretune export``: a model, tuned or not, in a layout that other programs load."""
