@@ -19,16 +19,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .export.write import Exported
     from .params.arch.llama3 import ModelArgs
     from .params.run import Run
     from .plan.forecast import Forecast
     from .train.report import Report
 
-__all__ = ["ModelArgs", "explain", "plan", "read", "train"]
+__all__ = ["ModelArgs", "explain", "export", "plan", "read", "train"]
 
 # The verbs bear the names of the packages that hold them. A package binds its name here when it is
 # first imported: imported now, they do so before the functions below take the names for good.
-for _package in ("explain", "plan", "train"):
+for _package in ("explain", "export", "plan", "train"):
     import_module(f".{_package}", __name__)
 
 
@@ -60,6 +61,13 @@ def train(run: Run, **options: Any) -> Report:
     from .train.conduct import execute
 
     return execute(run, **options)
+
+
+def export(model: Run | str | Path, out: str | Path, **options: Any) -> Exported:
+    """Writes a model, or what was tuned, as a folder that other programs load."""
+    from .export.write import export as write
+
+    return write(model, out, **options)
 
 
 def __getattr__(name: str) -> Any:

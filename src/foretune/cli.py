@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from .errors import UserError, refuse
 from .params.run import Run
-from .text import nearest
+from .text import counted, nearest
 
 USAGE = """\
 foretune: know the fine-tuning run before you run it; then run it.
@@ -28,6 +28,9 @@ foretune: know the fine-tuning run before you run it; then run it.
   foretune train FILE...                forecast, train, evaluate, report
   foretune evaluate FILE...             the same run, without training
   foretune convert FILE...              any of these as one run file (YAML), origins as comments
+  foretune export MODEL OUT             a model, or what was tuned, as a folder that others load
+                                        (--layout published|hf|meta, --checkpoint FOLDER,
+                                        --dtype float16, --max_shard_size 5GB)
 
 FILE is a shell script of the official kind (train.sh), a run file (YAML, TOML, JSON), or a model's
 config.json. After the files come flags, which count more: those of the official scripts, those of
@@ -36,6 +39,23 @@ TrainingArguments, every parameter by its path (--batch.micro 4), and --set path
   foretune train train.sh --set model.path=/weights data.train=train.json
   foretune train --do_train --model_name_or_path /weights --train_file train.json ...
   foretune explain pre_seq_len --lang zh
+"""
+
+
+EXPORT = """\
+foretune export MODEL OUT               writes a model into the new folder OUT
+
+MODEL is the folder of a model, a name of the hub, or what a tuning run has written (checkpoint-N):
+LoRA matrices are merged into the weights, a prefix stays beside them. Nothing of a folder is run.
+
+  --layout published                    as the family's authors published it (default)
+  --layout hf                           as an architecture that transformers has itself: ChatGLM2,
+                                        ChatGLM3 and GLM-4 as glm, Baichuan 7B and Meta's Llama as
+                                        llama
+  --layout meta                         Llama as params.json and consolidated.00.pth
+  --checkpoint FOLDER                   what was tuned on MODEL, where it does not name its base
+  --dtype float32|float16|bfloat16      number type of the weights (default: that of the model)
+  --max_shard_size SIZE                 the most that a file may hold (default: 5GB)
 """
 
 
@@ -61,6 +81,7 @@ OPTIONS = {
     "train": {},
     "evaluate": {},
     "convert": {},
+    "export": {"layout": True, "checkpoint": True, "dtype": True, "max_shard_size": True},
 }
 """The options of each verb that are no parameters of a run, and whether they take a value."""
 
@@ -74,6 +95,7 @@ def sort_words(verb: str, words: Sequence[str]) -> Words:
     while rest:
         word = rest.pop(0)
         name, given, value = word.removeprefix("--").partition("=")
+        name = name.replace("-", "_")
         if word == "--set":
             while rest and "=" in rest[0] and not rest[0].startswith("--"):
                 sorted_words.set.append(rest.pop(0))
@@ -233,12 +255,35 @@ def convert(words: Words) -> int:
     return 0
 
 
+def export(words: Words) -> int:
+    if len(words.files) != 2 or words.flags or words.set:
+        given = " ".join([*words.files, *words.flags, *words.set])
+        known = [f"--{name}" for name in OPTIONS["export"]]
+        like = next((nearest(flag, known) for flag in words.flags), None)
+        raise refuse(
+            what=f"`foretune export` is given {given or 'nothing'}",
+            where="command line",
+            why="it takes a model and the folder to write, and options of its own",
+            fix=f"did you mean {like}?"
+            if like
+            else "for example: foretune export output/checkpoint-3000 merged --layout hf",
+        )
+    from .export.write import export as write
+
+    done = write(*words.files, **words.options)
+    print(f"{done.folder}: {counted(len(done.files), 'file')}")
+    for note in done.notes:
+        print(f"note: {note}")
+    return 0
+
+
 VERBS: dict[str, Callable[[Words], int]] = {
     "explain": explain,
     "plan": plan,
     "train": train,
     "evaluate": evaluate,
     "convert": convert,
+    "export": export,
 }
 
 
@@ -276,6 +321,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def help_for(verb: str) -> int:
     """The usage, and the parameters that matter most."""
+    if verb == "export":
+        print(EXPORT, end="")
+        return 0
     from .explain.parameter import parameter_list
 
     print(USAGE)

@@ -229,7 +229,9 @@ def test_a_prompt_that_no_answer_follows_is_refused():
 def test_what_a_template_does_not_take_is_told_in_its_own_words():
     with pytest.raises(UserError, match="no system message") as refused:
         chat_template.encode_training(ROWS[3], tokenizer_of("llama2"), data_of())
-    assert "system, user, assistant" in refused.value.problems[0].what
+    problem = refused.value.problems[0]
+    assert "system, user, assistant" in problem.what
+    assert problem.where == "line 4 of the data, chat_template of the tokenizer"
 
 
 @pytest.mark.parametrize("kind", [*WITH_TEMPLATE, "bare"])

@@ -27,10 +27,12 @@ official code for these models, and no protocol "official".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from ..errors import refuse
+from ..errors import UserError, refuse
 from ..params.data import Data
 from .encoded import UNTRAINED, Cut, Encoded, Prompt, keep_newest, room_for_answer, text_ids
 from .rows import History, Row
@@ -147,7 +149,8 @@ class _Templated:
 
     def example(self, history: History, *, every: bool) -> _Example:
         answer = message("assistant", self.row.response)
-        made = self.template.conversation([*self._messages(history), answer], every=every)
+        with _at_its_line(self.row):
+            made = self.template.conversation([*self._messages(history), answer], every=every)
         borders = sorted({made.prompt, made.stop, *(at for span in made.answers for at in span)})
         ids, places = self.template.encode(made.text, borders)
         token = dict(zip(borders, places, strict=True))
@@ -170,6 +173,20 @@ class _Templated:
             messages += [message("user", prefix + question), message("assistant", answer)]
             prefix = ""
         return [*messages, message("user", prefix + self.row.prompt)]
+
+
+@contextmanager
+def _at_its_line(row: Row) -> Iterator[None]:
+    """What a template refuses is told with the line of the row, unless a parameter is at fault."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(
+            replace(problem, where=f"line {row.line} of the data, {problem.where}")
+            if row.line and not problem.where.startswith("data.")
+            else problem
+            for problem in error.problems
+        ) from None
 
 
 class _Bare:

@@ -1,1 +1,1 @@
-"""Say it: one parameter in depth, or every setting of a run with its origin."""
+"""Say it: what every value means, where it came from, and what it does here."""

@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
+from ..tokenizers.load import load_tokenizer
+from ..tokenizers.tiktoken_fast import as_fast
+from ..tokenizers.tiktoken_ranks import TiktokenTokenizer
+
 ALWAYS = (
     "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt",
     "*.model", "*.tiktoken", "chat_template*", "generation_config.json", "LICENSE*",
@@ -18,12 +23,33 @@ Nothing of it is run.
 """
 
 
-def carry(source: Path, target: Path) -> list[str]:
+META = ("tokenizer.model", "LICENSE*", "USE_POLICY*")
+"""What Meta's folders hold beside the weights."""
+
+ORIGINAL = "original"
+"""Where a published tokenizer stands that is written in another form too, as in Meta's own folders
+on the hub.
+"""
+PUBLISHED = ("tokenizer.model", "tokenizer_config.json")
+FAST = ("tokenizer.json", "special_tokens_map.json")
+
+
+def carry(source: Path, target: Path, layout: str) -> list[str]:
     """Copies them; returns their names."""
-    files = sorted({file for pattern in ALWAYS for file in source.glob(pattern) if file.is_file()})
-    for file in files:
-        shutil.copyfile(file, target / file.name)
-    return [file.name for file in files]
+    patterns = META if layout == "meta" else ALWAYS
+    files = {file.name: file for name in patterns for file in source.glob(name) if file.is_file()}
+    kept = {name: source / ORIGINAL / name for name in PUBLISHED}
+    kept = {name: file for name, file in kept.items() if file.is_file()}
+    if kept and layout == "published":
+        files = {name: file for name, file in files.items() if name not in FAST} | kept
+    elif kept and layout == "meta":
+        files = files | {name: file for name, file in kept.items() if name in META}
+    elif kept:
+        files |= {f"{ORIGINAL}/{name}": file for name, file in kept.items()}
+        (target / ORIGINAL).mkdir()
+    for name, file in files.items():
+        shutil.copyfile(file, target / name)
+    return sorted(files)
 
 
 def generation(config: dict[str, Any], target: Path) -> None:
@@ -48,3 +74,23 @@ def lacking(config: dict[str, Any], target: Path) -> Iterator[str]:
     for module in sorted({module.partition(".")[0] for module in modules}):
         if not (target / f"{module}.py").is_file():
             yield f"{module}.py"
+
+
+def make_fast(source: Path, target: Path) -> bool:
+    """Writes a tiktoken vocabulary as tokenizer.json, which transformers loads by itself; says
+    whether there was one.
+    """
+    if (target / "tokenizer.json").is_file():
+        return True
+    try:
+        tokenizer = load_tokenizer(source)
+    except UserError:  # no vocabulary, or one that is not this model's: the weights are none of it
+        return False
+    if not isinstance(tokenizer, TiktokenTokenizer):
+        return False
+    (target / ORIGINAL).mkdir(exist_ok=True)
+    for name in PUBLISHED:
+        if (target / name).is_file():
+            (target / name).replace(target / ORIGINAL / name)
+    as_fast(tokenizer).save_pretrained(target)
+    return True

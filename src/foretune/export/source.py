@@ -20,10 +20,24 @@ from torch import Tensor
 from ..errors import refuse
 from ..formats.json_text import read_json
 from ..models import meta
-from ..models.checkpoint import FULL, UNREADABLE, read_header, weight_files
+from ..models.checkpoint import (
+    FULL,
+    SAFETENSORS,
+    UNREADABLE,
+    read_header,
+    read_tensors,
+    weight_files,
+)
 from ..models.hf import PublishedConfig
 from ..models.loading import load_config, load_model
-from ..models.meta_files import is_meta, names, open_shards, read_params, sizes
+from ..models.meta_files import (
+    checked_dtype,
+    consolidated,
+    is_meta,
+    names,
+    read_params,
+    sizes,
+)
 from ..models.quantized import PackedLinear
 from ..models.weights import one
 from ..tune import prefix
@@ -45,12 +59,22 @@ class Source:
     """config.json of the base as it stands there."""
     tensors: dict[str, Later]
     meta: bool = False
+    computed: set[str] = field(default_factory=set)
+    """Tensors that are float32 until all of their arithmetic is done."""
     notes: list[str] = field(default_factory=list)
 
 
-def open_source(model: str, checkpoint: str | None, *, unpack: bool, progress: bool) -> Source:
+def open_source(
+    model: str,
+    checkpoint: str | None,
+    *,
+    unpack: bool,
+    dtype: torch.dtype | None,
+    progress: bool,
+) -> Source:
     """The model of a folder (or of the hub), and what was tuned on it. ``unpack`` makes full
-    weights of packed ones, which merging does anyway.
+    weights of packed ones. What is unpacked or merged is rounded once, to ``dtype`` or to the
+    number type of the model.
 
     Raises UserError with everything that is wrong with either.
     """
@@ -62,8 +86,10 @@ def open_source(model: str, checkpoint: str | None, *, unpack: bool, progress: b
         source = _of_meta(folder)
     else:
         source = _of_folder(folder, _prefix_of(tuned), unpack=unpack, progress=progress)
-    if tuned is not None and (tuned / ADAPTER).is_file():
+    if tuned is not None and is_adapter(tuned):
         _merge(source, tuned)
+    for key in source.computed:
+        source.tensors[key] = source.tensors[key].to(dtype or source.config.dtype)
     return source
 
 
@@ -87,15 +113,20 @@ def local(name: str) -> Path:
     )
 
 
+def is_adapter(folder: str | Path) -> bool:
+    """Whether a folder holds a LoRA adapter."""
+    return (Path(folder) / ADAPTER).is_file()
+
+
 def _base_of(folder: Path) -> str | None:
     """The base that a folder of a tuning run names; None for the folder of a model."""
-    if (folder / ADAPTER).is_file():
+    if is_adapter(folder):
         file, key = folder / ADAPTER, "base_model_name_or_path"
     elif _holds_only_a_prefix(folder):
         file, key = folder / "config.json", "_name_or_path"
     else:
         return None
-    base = read_json(file.read_text("utf-8"), str(file)).get(key)
+    base = _read(file).get(key)
     if not isinstance(base, str) or not base:
         raise refuse(
             what=f"{folder} holds what was tuned, and not the model that it was tuned from",
@@ -106,28 +137,39 @@ def _base_of(folder: Path) -> str | None:
     return base
 
 
+def _read(file: Path) -> dict[str, Any]:
+    """A file that says what a tuning run has tuned."""
+    if not file.is_file():
+        raise refuse(
+            what=f"{file.parent} holds nothing that was tuned",
+            where=str(file),
+            why=f"{file.name} is not in it",
+            fix="name the checkpoint-N folder that a run has written",
+        )
+    return read_json(file.read_text("utf-8"), str(file))
+
+
 def _holds_only_a_prefix(folder: Path) -> bool:
+    if any((folder / name).is_file() for name in (SAFETENSORS, f"{SAFETENSORS}.index.json")):
+        return False
     if (folder / prefix.SAFE).is_file():
         return True
     file = folder / prefix.PUBLISHED
     try:
-        return file.is_file() and all(key.startswith(prefix.KEYS) for key in read_header(file))
+        return file.is_file() and all(prefix.PART in key for key in read_header(file))
     except UNREADABLE:
         return False  # told when it is loaded
 
 
 def _prefix_of(tuned: Path | None) -> Path | None:
-    return tuned if tuned is not None and not (tuned / ADAPTER).is_file() else None
+    return tuned if tuned is not None and not is_adapter(tuned) else None
 
 
 def _of_folder(folder: Path, tuned: Path | None, *, unpack: bool, progress: bool) -> Source:
     config = load_config(folder)
     written = json.loads((folder / "config.json").read_text("utf-8"))
     if tuned is not None:
-        keys = read_json((tuned / "config.json").read_text("utf-8"), str(tuned / "config.json"))
-        for key in ("pre_seq_len", "prefix_projection"):
-            written[key] = keys.get(key)
-            setattr(config, key, keys.get(key))
+        _attach(config, written, tuned)
     model: Any = load_model(folder, config=config, dtype=_dtype_of(folder), progress=progress)
     if tuned is not None:
         prefix.load(model, tuned)
@@ -138,6 +180,24 @@ def _of_folder(folder: Path, tuned: Path | None, *, unpack: bool, progress: bool
     if isinstance(config, PublishedConfig):
         source.tensors |= _passed_over(folder, set(model.state_dict()))
     return source
+
+
+def _attach(config: Any, written: dict[str, Any], tuned: Path) -> None:
+    """Makes room for the prefix of a checkpoint. Raises UserError where no published code has
+    any.
+    """
+    name = type(config).__name__
+    if getattr(config, "model_type", None) != "chatglm":
+        raise refuse(
+            what=f"a prefix cannot be exported with a model of {name}",
+            where=str(tuned),
+            why="no weight can take it up, and outside of foretune nothing reads it for this model",
+            fix="evaluate it here, or tune with LoRA, whose matrices are merged into the weights",
+        )
+    keys = _read(tuned / "config.json")
+    for key in ("pre_seq_len", "prefix_projection"):
+        written[key] = keys.get(key)
+        setattr(config, key, keys.get(key))
 
 
 def _dtype_of(folder: Path) -> torch.dtype | str:
@@ -167,16 +227,15 @@ def _passed_over(folder: Path, known: set[str]) -> dict[str, Later]:
 
 def _unpack(source: Source, model: Any, packed: list[str]) -> None:
     """Full weights in place of packed ones, each when it is read."""
-    dtype = model.dtype
     for name in packed:
         part = model.get_submodule(name)
         for key in [key for key in source.tensors if key.startswith(f"{name}.")]:
             if not key.endswith(".bias"):
                 del source.tensors[key]
         shape = (part.out_features, part.in_features)
-        source.tensors[f"{name}.weight"] = Later(
-            torch.empty(shape, dtype=dtype, device="meta"), _dequantized(part, dtype)
-        )
+        header = torch.empty(shape, dtype=torch.float32, device="meta")
+        source.tensors[f"{name}.weight"] = Later(header, part.dequantize)
+        source.computed.add(f"{name}.weight")
     for key in ("quantization_bit", "quantization_embeddings", "quantization_config"):
         source.written.pop(key, None)
         if getattr(source.config, key, None):
@@ -186,15 +245,11 @@ def _unpack(source: Source, model: Any, packed: list[str]) -> None:
     )
 
 
-def _dequantized(part: PackedLinear, dtype: torch.dtype) -> Callable[[], Tensor]:
-    return lambda: part.dequantize(dtype)
-
-
 def _merge(source: Source, tuned: Path) -> None:
     """Adds the matrices of a LoRA adapter to the weights: W + B A * alpha / r, in float32, rounded
     once.
     """
-    adapter = read_json((tuned / ADAPTER).read_text("utf-8"), str(tuned / ADAPTER))
+    adapter = _read(tuned / ADAPTER)
     for key, values in PLAIN.items():
         if key in adapter and adapter[key] not in values:
             raise refuse(
@@ -209,23 +264,25 @@ def _merge(source: Source, tuned: Path) -> None:
         name = key.removeprefix("base_model.model.").replace(".lora_A.weight", ".weight")
         down, up = found[key], found.get(key.replace(".lora_A.", ".lora_B."))
         base = source.tensors.get(name)
-        if up is None or base is None or base.header.shape != (up.shape[0], down.shape[1]):
+        shape = (len(up), down.shape[1]) if up is not None else "half of a pair"
+        if base is None or up is None or tuple(base.header.shape) != shape:
             raise refuse(
                 what=f"the adapter does not fit: {name}",
                 where=str(tuned),
                 why=f"it is {tuple(base.header.shape) if base else 'absent'} in {source.folder}, "
-                f"and {(up.shape[0] if up is not None else 'absent', down.shape[1])} in the adapter",
+                f"and {shape} in the adapter",
                 fix="name the base that the adapter was trained on",
             )
         source.tensors[name] = base.then(_added(up, down, scale))
+        source.computed.add(name)
     source.notes.append(f"the adapter of {tuned} is merged into the weights")
 
 
 def _added(up: Tensor, down: Tensor, scale: float) -> Callable[[Tensor], Tensor]:
     def add(weight: Tensor) -> Tensor:
         if weight.is_meta:
-            return weight
-        return (weight.float() + scale * (up.float() @ down.float())).to(weight.dtype)
+            return weight.float()
+        return weight.float() + scale * (up.float() @ down.float())
 
     return add
 
@@ -233,9 +290,10 @@ def _added(up: Tensor, down: Tensor, scale: float) -> Callable[[Tensor], Tensor]
 def _of_meta(folder: Path) -> Source:
     """Meta's files, under transformers' names."""
     args, _ = read_params(folder)
-    shards, shapes = open_shards(folder, args), sizes(args)
+    dtype, shapes = checked_dtype(folder, args), sizes(args)
+    shards = [read_tensors(file) for file in consolidated(folder)[0]]
     config = meta.load_config(folder)
-    config.dtype = shards[0][next(iter(shapes))].dtype
+    config.dtype = dtype
     tensors = {
         other: Later(
             torch.empty(shapes[name], dtype=shards[0][name].dtype, device="meta"),

@@ -26,7 +26,7 @@ from ..params.run import Run
 from ..text import counted, size
 from . import beside
 from .layouts import KEPT, from_hf, layout_of, refuse_layout, to_hf
-from .source import Source, open_source
+from .source import Source, is_adapter, open_source
 from .tensors import Later, Tensors
 
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -67,8 +67,8 @@ def export(
         model = model.model.path or ""
     kind, most, target = _dtype(dtype), _bytes(max_shard_size), Path(out)
     _refuse_target(target)
-    unpack = layout != "published" or kind is not None or _is_adapter(str(model), checkpoint)
-    source = open_source(str(model), checkpoint, unpack=unpack, progress=progress)
+    unpack = layout != "published" or kind is not None or is_adapter(checkpoint or str(model))
+    source = open_source(str(model), checkpoint, unpack=unpack, dtype=kind, progress=progress)
     own = layout_of(source.config, meta=source.meta)
     if layout == "published" and own == "hf" and source.config.model_type == "llama":
         layout = "hf" if getattr(source.config, KEPT, None) is None else layout
@@ -79,19 +79,17 @@ def export(
         config["torch_dtype"] = str(kind).removeprefix("torch.")
     _refuse_full_disk(target, tensors)
     with whole_folder(target) as folder:
-        copied = beside.carry(source.folder, folder)
+        copied = beside.carry(source.folder, folder, layout)
         notes = [*source.notes, *_finish(config, layout, source, folder, copied)]
         if layout == "meta":
             _write_meta(source, tensors, folder, progress=progress)
         else:
             _write_json(folder / "config.json", config)
             write_shards(tensors, folder, most, progress=progress)
-        files = tuple(sorted(path.name for path in folder.iterdir()))
+        files = tuple(
+            sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        )
     return Exported(target, files, tuple(notes))
-
-
-def _is_adapter(model: str, checkpoint: str | None) -> bool:
-    return (Path(checkpoint or model) / "adapter_config.json").is_file()
 
 
 def _kept_wide(key: str, kind: torch.dtype | None) -> torch.dtype | None:
@@ -107,8 +105,7 @@ def _converted(source: Source, layout: str) -> tuple[dict[str, Any], Tensors]:
         return dict(source.written), source.tensors
     if own == "published":
         config, tensors = to_hf(source.config, source.tensors, where)
-        kept = {key: value for key, value in source.written.items() if key != "_name_or_path"}
-        return {**config, KEPT: kept}, tensors
+        return {**config, KEPT: source.written}, tensors
     if layout == "published":
         return from_hf(source.config, source.tensors, where)
     return dict(source.written), source.tensors  # between meta and hf: one set of names
@@ -128,7 +125,9 @@ def _finish(
             f"{', '.join(absent)}, which auto_map names, {'is' if len(absent) == 1 else 'are'} not "
             f"in {source.folder}: foretune needs none of it, the authors' own code does"
         )
-    if layout == "hf" and KEPT in config:
+    if layout != "hf" or beside.make_fast(source.folder, folder):
+        return
+    if KEPT in config and "tokenizer_config.json" in copied:
         yield (
             "the tokenizer is the published one: after `import foretune.auto`, AutoTokenizer loads "
             "it without the code in the folder"
@@ -208,8 +207,9 @@ def whole_folder(target: Path) -> Iterator[Path]:
     aside.mkdir()
     try:
         yield aside
-        for file in aside.iterdir():
-            file.chmod(0o666 & ~_umask())  # safetensors writes for the owner alone
+        for file in aside.rglob("*"):
+            if file.is_file():
+                file.chmod(0o666 & ~_umask())  # safetensors writes for the owner alone
         aside.replace(target)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)

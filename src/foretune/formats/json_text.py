@@ -1,4 +1,4 @@
-"""JSON with the line of every key."""
+"""JSON with the line of every key, also as it comes out of a web page or a log."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import UserError, refuse
+from ..params.setting import Note
 from ..text import place
 
 Path = tuple[str, ...]
@@ -64,3 +65,35 @@ def key_lines(text: str) -> Iterator[tuple[Path, int]]:
         elif token[0] in "}]":
             path.pop()
             opened.pop()
+
+
+ODD_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*")|[\u00a0\u2002\u2003\u2009\u3000]')
+BARE_KEY = re.compile(r'\s*"[^"\n]+"\s*:')
+CLASS_IN_FRONT = re.compile(r"\s*(?:(?:Model|Generate) config )?[A-Za-z_]\w*\s+(?=\{\s*(\"|\}))")
+"""A printed config: 'ChatGLMConfig {', and in a log 'Model config ChatGLMConfig {'."""
+
+
+def is_bare(text: str) -> bool:
+    """Whether it is JSON that was copied without its outer brackets, or printed with the name of a
+    class in front.
+    """
+    return bool(BARE_KEY.match(text) or CLASS_IN_FRONT.match(text))
+
+
+def mended(text: str, file: str) -> tuple[str, list[Note]]:
+    """The text as it was before a web page or a log had it, every line where it is; and notes of
+    what was put right.
+    """
+    notes: list[Note] = []
+    plain = ODD_BLANKS.sub(lambda found: found[1] or " ", text)
+    if plain != text:
+        why = "they come from a web page; other programs cannot read a file that has them"
+        notes.append(Note("blanks that JSON does not know are read as blanks", file, why))
+    if named := CLASS_IN_FRONT.match(plain):
+        what = f"{named[0].strip()!r} in front of the bracket is left out"
+        notes.append(Note(what, file, "transformers prints a config so"))
+        plain = "\n" * named[0].count("\n") + plain[named.end() :]
+    if BARE_KEY.match(plain):  # copied without its first and last line
+        plain = f"{{{plain.rstrip().rstrip(',')}}}"
+        notes.append(Note("the outer brackets are missing", file, "read as if they were there"))
+    return plain, notes

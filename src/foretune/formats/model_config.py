@@ -4,7 +4,6 @@ reads.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from ..params.arch.shape import Shape
 from ..params.run import Run
 from ..params.setting import Note
 from ..text import nearest, place, sentence_list
-from .json_text import key_lines, read_json
+from .json_text import key_lines, mended, read_json
 
 NAME = "config.json"
 NAMES = (NAME, META_NAME)
@@ -48,7 +47,7 @@ def read_model_config(text: str, file: str) -> tuple[ModelFile | None, tuple[Not
     Raises:
         UserError: where the text is no JSON, and for every value that cannot be.
     """
-    text, notes = _mended(text, file)
+    text, notes = mended(text, file)
     keys = read_json(text, file)
     if not isinstance(keys, dict):
         raise refuse(
@@ -82,22 +81,6 @@ def read_model_config(text: str, file: str) -> tuple[ModelFile | None, tuple[Not
         for remark in architecture.remarks()
     ]
     return ModelFile(file, architecture, keys, lines, tuple(notes)), tuple(notes)
-
-
-ODD_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*")|[\u00a0\u2002\u2003\u2009\u3000]')
-
-
-def _mended(text: str, file: str) -> tuple[str, list[Note]]:
-    """The text as it was before a web page had it, and notes of what was put right."""
-    notes: list[Note] = []
-    plain = ODD_BLANKS.sub(lambda found: found[1] or " ", text)
-    if plain != text:
-        why = "they come from a web page; other programs cannot read a file that has them"
-        notes.append(Note("blanks that JSON does not know are read as blanks", file, why))
-    if plain.lstrip().startswith('"'):  # copied without its first and last line
-        plain = f"{{{plain.rstrip().rstrip(',')}}}"
-        notes.append(Note("the outer brackets are missing", file, "read as if they were there"))
-    return plain, notes
 
 
 def _at_its_line(problem: Problem, lines: Mapping[str, int], file: str) -> Problem:

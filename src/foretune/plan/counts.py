@@ -45,7 +45,7 @@ def _of_kind(shape: Shape, kind: str) -> int:
 
 
 @formula("parameters")
-def prefix_parameters(length: int, shape: Shape) -> int:
+def parameters_of_prefix(length: int, shape: Shape) -> int:
     """Trained parameters of a P-Tuning v2 prefix: a key and a value for every layer and position.
 
     P-Tuning v2 前缀的可训练参数：每一层、每个位置各有一个键和一个值。
@@ -54,7 +54,7 @@ def prefix_parameters(length: int, shape: Shape) -> int:
 
 
 @formula("parameters")
-def projected_prefix_parameters(length: int, shape: Shape) -> int:
+def parameters_of_projected_prefix(length: int, shape: Shape) -> int:
     """Trained parameters of a P-Tuning v2 prefix that a two-layer network makes.
 
     由两层网络生成前缀的 P-Tuning v2 的可训练参数。
@@ -67,7 +67,7 @@ def projected_prefix_parameters(length: int, shape: Shape) -> int:
 
 
 @formula("parameters")
-def lora_parameters(rank: int, inputs_and_outputs: int) -> int:
+def parameters_of_adapters(rank: int, inputs_and_outputs: int) -> int:
     """Trained parameters of LoRA: the rank times the inputs and outputs of every adapted linear.
 
     LoRA 的可训练参数：秩乘以所有加适配器的线性层的输入与输出宽度之和。

@@ -18,6 +18,14 @@ CHATGLM2: dict[str, Any] = {
 """The keys of ChatGLM2-6B's config.json that matter here."""
 
 
+BAICHUAN2: dict[str, Any] = {
+    "model_type": "baichuan", "vocab_size": 125696, "hidden_size": 5120, "num_hidden_layers": 40,
+    "num_attention_heads": 40, "intermediate_size": 13696, "model_max_length": 4096,
+    "torch_dtype": "bfloat16", "pad_token_id": 0, "eos_token_id": 2,
+}  # fmt: skip
+"""The keys of Baichuan2-13B's config.json that matter here."""
+
+
 def measured(rows: int, **known: Any) -> Facts:
     """What was measured of a training file of so many rows."""
     damage = Damage(**known.pop("damage", {}))

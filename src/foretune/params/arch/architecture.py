@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 
 from ..declare import Section, param
 from .shape import Shape
+from .traits import Traits
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,10 @@ class Family(Section, abc.ABC):
     second_names: ClassVar[dict[str, str]] = {}
     """Keys that say once more what another key says."""
 
+    published: ClassVar[dict[str, Any]] = {}
+    """A published model, in the keys that the defaults do not say: what effects are shown on where
+    no file is given."""
+
     @classmethod
     @abc.abstractmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
@@ -44,6 +49,11 @@ class Family(Section, abc.ABC):
     @abc.abstractmethod
     def shape(self) -> Shape:
         """The sizes of the model and every parameter it has."""
+
+    @property
+    def traits(self) -> Traits | None:
+        """How the model is built, to hold it beside one of another family."""
+        return None
 
     def remarks(self) -> Iterator[Remark]:
         """What a reader of the file should know beside the values in it."""
@@ -55,10 +65,10 @@ class Family(Section, abc.ABC):
         return {field.alias or name: name for name, field in cls.model_fields.items()}
 
 
-class Architecture(Family):
-    """A model family as its config.json declares it, key by key.
+class ModelKeys(Section):
+    """What every config.json of transformers may hold, whatever the model.
 
-    以 config.json 的键声明的模型族。
+    transformers 的 config.json 中，与具体模型无关的键。
     """
 
     model_type: str = param("")
@@ -135,4 +145,11 @@ class Architecture(Family):
 
     批量生成时填充已结束行的词元 id。训练批次用什么填充、标签忽略什么，由分词器和训练脚本决定，而不
     是由该键决定。
+    """
+
+
+class Architecture(ModelKeys, Family):
+    """A model family as its config.json declares it, key by key.
+
+    以 config.json 的键声明的模型族。
     """

@@ -10,13 +10,14 @@ to be known: see ``has_alibi`` and ``has_norm_head``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from pydantic import model_validator
 
 from ..declare import param
 from .architecture import Remark
 from .shape import Shape, Weight, linear, norm
+from .traits import Traits
 from .tunable import Prefixed
 
 ROTARY_WIDTH, ALIBI_WIDTH = 4096, 5120
@@ -71,6 +72,19 @@ class Baichuan(Prefixed):
     Baichuan 与 Baichuan2：类似 Llama 的前置归一化块，查询、键、值共用一个融合投影；7B 用旋转位置编
     码，13B 用 ALiBi；Baichuan2 会归一化输出层。
     """
+
+    published: ClassVar[dict[str, Any]] = {
+        "model_type": "baichuan",
+        "_name_or_path": "baichuan-inc/Baichuan2-13B-Base",
+        "hidden_size": 5120,
+        "intermediate_size": 13696,
+        "num_attention_heads": 40,
+        "num_hidden_layers": 40,
+        "vocab_size": SECOND_VOCABULARY,
+        "model_max_length": 4096,
+        "tokenizer_class": "BaichuanTokenizer",
+        "torch_dtype": "bfloat16",
+    }
 
     model_type: str = param("baichuan")
 
@@ -282,6 +296,33 @@ class Baichuan(Prefixed):
             prefix_place="model",
             default_lora_targets=("W_pack",),
             quantised=("W_pack", "o_proj", "gate_proj", "up_proj", "down_proj"),
+        )
+
+    @property
+    def traits(self) -> Traits:
+        own = "normalised" if has_norm_head(self) else "own"
+        return Traits(
+            keys={
+                "hidden": "hidden_size",
+                "layers": "num_hidden_layers",
+                "heads": "num_attention_heads",
+                "ffn": "intermediate_size",
+                "vocab": "vocab_size",
+                "positions": "max_position_embeddings"
+                if self.max_position_embeddings
+                else "model_max_length",
+                "norm_eps": "rms_norm_eps",
+                "tied": "tie_word_embeddings",
+            },
+            choices={
+                "norm place": "pre-norm",
+                "norm": "RMSNorm",
+                "positions": "ALiBi" if has_alibi(self) else "RoPE",
+                "feed-forward": "SwiGLU",
+                "attention": "one each",
+                "sight": "causal",
+                "output": "tied" if self.tie_word_embeddings else own,
+            },
         )
 
     def _weights(self) -> tuple[Weight, ...]:

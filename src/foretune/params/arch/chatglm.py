@@ -6,12 +6,13 @@ Source: THUDM/chatglm-6b, config.json and configuration_chatglm.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 
 from ..declare import param
 from .shape import Shape, Weight, linear, norm
+from .traits import Traits
 from .tunable import Tunable
 
 
@@ -21,6 +22,12 @@ class ChatGLM(Tunable):
 
     ChatGLM-6B：残差带缩放系数的 Transformer 块、二维旋转位置编码、提示部分双向可见。
     """
+
+    published: ClassVar[dict[str, Any]] = {
+        "model_type": "chatglm",
+        "_name_or_path": "THUDM/chatglm-6b",
+        "torch_dtype": "float16",
+    }
 
     model_type: str = param("chatglm")
 
@@ -142,6 +149,30 @@ class ChatGLM(Tunable):
             prefix_inputs=self.hidden_size,
             default_lora_targets=("query_key_value",),
             quantised=("query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"),
+        )
+
+    @property
+    def traits(self) -> Traits:
+        return Traits(
+            keys={
+                "hidden": "hidden_size",
+                "layers": "num_layers",
+                "heads": "num_attention_heads",
+                "ffn": "inner_hidden_size",
+                "vocab": "vocab_size",
+                "positions": "max_sequence_length",
+                "norm_eps": "layernorm_epsilon",
+                "tied": "tie_word_embeddings",
+            },
+            choices={
+                "norm place": "scaled residual",
+                "norm": "LayerNorm",
+                "positions": "two-dimensional RoPE" if self.position_encoding_2d else "RoPE",
+                "feed-forward": "GELU",
+                "attention": "one each",
+                "sight": "prompt in both directions",
+                "output": "tied" if self.tie_word_embeddings else "own",
+            },
         )
 
     def _weights(self) -> tuple[Weight, ...]:

@@ -14,6 +14,7 @@ from pydantic import model_validator
 
 from ..declare import param
 from .shape import Shape, Weight, linear, norm
+from .traits import Traits
 from .tunable import Tunable
 
 
@@ -30,6 +31,16 @@ class ChatGLM2(Tunable):
         "vocab_size": "padded_vocab_size",
     }
     """Keys that newer versions of transformers write beside a key of the family."""
+
+    published: ClassVar[dict[str, Any]] = {
+        "model_type": "chatglm",
+        "_name_or_path": "THUDM/chatglm2-6b",
+        "multi_query_attention": True,
+        "multi_query_group_num": 2,
+        "add_qkv_bias": True,
+        "seq_length": 32768,
+        "torch_dtype": "float16",
+    }
 
     model_type: str = param("chatglm")
 
@@ -88,7 +99,7 @@ class ChatGLM2(Tunable):
     让一组查询头共用一个键头和一个值头；关闭时每个查询头各有自己的键和值。
     """
 
-    multi_query_group_num: int = param(1, at_least=1, matters=2)
+    multi_query_group_num: int = param(1, at_least=1, matters=2, instead="num_attention_heads")
     """Number of key heads, and of value heads, that the query heads share; read only with
     multi_query_attention. The key-value cache and the prefix of P-Tuning v2 shrink in proportion.
 
@@ -266,6 +277,34 @@ class ChatGLM2(Tunable):
             prefix_inputs=2 * self.num_layers * self.key_value_heads * self.kv_channels,
             default_lora_targets=("query_key_value",),
             quantised=("query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"),
+        )
+
+    @property
+    def traits(self) -> Traits:
+        after = self.apply_residual_connection_post_layernorm
+        return Traits(
+            keys={
+                "hidden": "hidden_size",
+                "layers": "num_layers",
+                "heads": "num_attention_heads",
+                "kv_heads": "multi_query_group_num",
+                "head_dim": "kv_channels",
+                "ffn": "ffn_hidden_size",
+                "vocab": "padded_vocab_size",
+                "positions": "seq_length",
+                "norm_eps": "layernorm_epsilon",
+                "dropout": "hidden_dropout",
+                "tied": "tie_word_embeddings",
+            },
+            choices={
+                "norm place": "residual of the norm" if after else "pre-norm",
+                "norm": "RMSNorm" if self.rmsnorm else "LayerNorm",
+                "positions": "half RoPE",
+                "feed-forward": "SwiGLU",
+                "attention": "shared" if self.multi_query_attention else "one each",
+                "sight": "causal",
+                "output": "own",
+            },
         )
 
     def _weights(self) -> tuple[Weight, ...]:

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 
@@ -20,6 +20,7 @@ from ...text import size
 from ..declare import param
 from .architecture import Family, Remark
 from .shape import Shape, Weight, linear, norm
+from .traits import Traits
 
 NAME = "params.json"
 TOKENIZER = "tokenizer.model"
@@ -39,6 +40,13 @@ class ModelArgs(Family):
     Llama 3：前置归一化、对整个头旋转的位置编码、少量键值头，以及宽度由三个键算出的门控前馈层。
     """
 
+    published: ClassVar[dict[str, Any]] = {
+        "n_kv_heads": 8,
+        "vocab_size": 128256,
+        "multiple_of": 1024,
+        "ffn_dim_multiplier": 1.3,
+    }
+
     dim: int = param(4096, at_least=1, matters=2)
     """Width of the vector that runs through the layers.
 
@@ -57,7 +65,9 @@ class ModelArgs(Family):
     查询头的数量；每个头的宽度等于 dim 除以它。
     """
 
-    n_kv_heads: int | None = param(None, at_least=1, matters=2, when_unset="n_heads")
+    n_kv_heads: int | None = param(
+        None, at_least=1, matters=2, when_unset="n_heads", instead="n_heads"
+    )
     """Number of key heads, and of value heads, that the query heads share. The key-value cache
     shrinks in proportion.
 
@@ -196,6 +206,30 @@ class ModelArgs(Family):
             prefix_inputs=self.dim,
             default_lora_targets=("q_proj", "v_proj"),
             quantised=(),
+        )
+
+    @property
+    def traits(self) -> Traits:
+        shared = self.key_value_heads < self.n_heads
+        return Traits(
+            keys={
+                "hidden": "dim",
+                "layers": "n_layers",
+                "heads": "n_heads",
+                "kv_heads": "n_kv_heads",
+                "vocab": "vocab_size",
+                "norm_eps": "norm_eps",
+                "rope_base": "rope_theta",
+            },
+            choices={
+                "norm place": "pre-norm",
+                "norm": "RMSNorm",
+                "positions": "RoPE",
+                "feed-forward": "SwiGLU",
+                "attention": "shared" if shared else "one each",
+                "sight": "causal",
+                "output": "own",
+            },
         )
 
     def _weights(self) -> tuple[Weight, ...]:

@@ -7,13 +7,14 @@ The paper's code (tensorflow/tensor2tensor) has no config.json; the keys are tho
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
 from ..declare import param
 from .architecture import Architecture, Remark
 from .shape import Shape, Weight, linear, norm
+from .traits import Traits
 
 PAPER_BASE = 65_000_000
 """Parameters of the base model in the paper's table 3, which gives whole millions.
@@ -31,6 +32,8 @@ class Transformer(Architecture):
     原始 Transformer：由后置归一化块组成的编码器和解码器，正弦位置编码，ReLU，源词嵌入、目标词嵌入与
     输出层共用一个矩阵。
     """
+
+    published: ClassVar[dict[str, Any]] = {"vocab_size": 37000}
 
     model_type: str = param("original-transformer")
 
@@ -164,6 +167,31 @@ class Transformer(Architecture):
             default_lora_targets=("q_proj", "v_proj"),
             quantised=(),
             encoder_decoder=True,
+        )
+
+    @property
+    def traits(self) -> Traits:
+        return Traits(
+            keys={
+                "hidden": "d_model",
+                "layers": "num_layers",
+                "heads": "num_attention_heads",
+                "ffn": "ffn_hidden_dim",
+                "vocab": "vocab_size",
+                "positions": "max_seq_len",
+                "norm_eps": "norm_eps",
+                "dropout": "dropout",
+                "tied": "tie_word_embeddings",
+            },
+            choices={
+                "norm place": "post-norm",
+                "norm": "LayerNorm",
+                "positions": "sinusoids",
+                "feed-forward": "ReLU",
+                "attention": "one each",
+                "sight": "encoder and decoder",
+                "output": "tied" if self.tie_word_embeddings else "own",
+            },
         )
 
     def _weights(self) -> tuple[Weight, ...]:

@@ -1,0 +1,37 @@
+"""What several rules ask of a run: how long its examples are, how its state is sharded."""
+
+from __future__ import annotations
+
+from ...params.run import Run, parameters
+from ..rule import Subject
+
+GIB = 2**30
+STAGE = "deepspeed.zero_optimization.stage"
+
+
+def example_tokens(run: Run) -> int:
+    """The most tokens of one training example."""
+    data = run.data
+    return data.max_length or data.max_source_length + data.max_target_length
+
+
+def uses_deepspeed(it: Subject) -> bool:
+    """Whether DeepSpeed runs the training."""
+    return it.get("launch.deepspeed") is not None or zero_stage(it) > 0
+
+
+def zero_stage(it: Subject) -> int:
+    """What DeepSpeed shards: 0 nothing, 1 the optimizer, 2 gradients too, 3 weights too."""
+    return int(it.get(STAGE) or 0) if STAGE in parameters() else 0
+
+
+def shards_weights(it: Subject) -> str | None:
+    """The program that cuts every weight into pieces, where one does."""
+    if zero_stage(it) == 3:
+        return "ZeRO-3"
+    return "FSDP" if it.get("launch.fsdp") else None
+
+
+def processes(it: Subject) -> int:
+    """Processes on all machines together."""
+    return it.run.launch.all_processes

@@ -1,0 +1,130 @@
+"""A page as plain text, as wide as the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .columns import columns, padded, terminal_width, wrapped
+from .labels import MATTERS, STARS, say
+from .page import Group, Item, Page
+from .phrases import FEW, as_written, change_line, effect_heading, facts, from_where, with_unit
+
+INDENT = "    "
+
+
+class Text:
+    """Lays a page out in lines."""
+
+    def __init__(self, language: str, width: int | None = None, *, everything: bool = False):
+        self.language = language
+        self.width = width or terminal_width()
+        self.everything = everything
+        self.told: set[str] = set()
+        """Formulas that were printed: once is enough."""
+
+    def lines(self, page: Page) -> Iterator[str]:
+        """The whole page."""
+        if page.gone is not None:
+            name, why = page.gone
+            yield from self.paragraph(say("gone", self.language, name=name, why=why))
+            yield say("read as" if page.groups else "nothing", self.language)
+            yield ""
+        for number, group in enumerate(page.groups):
+            if number:
+                yield ""
+            yield from self.group(group) if group.name else self.declaration(group.items[0])
+        yield from self.tail(page)
+
+    def tail(self, page: Page) -> Iterator[str]:
+        """What is left to other sources, what is silent, what is hidden, the notes."""
+        if page.autos:
+            yield from ("", say("autos", self.language))
+            for where, path, value, origin in page.autos:
+                text = (
+                    f"{where} → {path} = {as_written(value)}  [{from_where(origin, self.language)}]"
+                )
+                yield from self.paragraph(text, "  ", INDENT)
+        for label, names in (("silent", page.silent), ("hidden", page.hidden)):
+            if names and not (label == "hidden" and self.everything):
+                yield ""
+                told = say(label, self.language, names=", ".join(names), count=len(names))
+                yield from self.paragraph(told)
+        if page.notes:
+            yield from ("", say("notes", self.language))
+            for note in page.notes:
+                yield from self.paragraph(f"- {note}", "", "  ")
+
+    def paragraph(self, text: str, indent: str = "", then: str | None = None) -> Iterator[str]:
+        return wrapped(text, self.width, indent, then)
+
+    def group(self, group: Group) -> Iterator[str]:
+        """A heading and its parameters."""
+        yield group.name
+        yield "─" * min(self.width, columns(group.name))
+        yield from self.paragraph(group.about.in_language(self.language))
+        for remark in group.remarks:
+            yield from self.paragraph(remark.in_language(self.language))
+        for item in group.items:
+            yield ""
+            yield from self.item(item)
+
+    def item(self, item: Item) -> Iterator[str]:
+        """Value and origin in one line where they fit, then the words and the effect."""
+        stars = STARS[item.entry.facts.matters]
+        left = f"{padded(stars, 3)} {item.entry.name} = {with_unit(item, self.language)}"
+        origin = f"[{from_where(item.origin, self.language)}]"
+        if columns(left) + columns(origin) + 2 <= self.width:
+            yield padded(left, self.width - columns(origin)) + origin
+        else:
+            yield from self.paragraph(left, "", INDENT + INDENT)
+            yield from self.paragraph(origin, INDENT)
+        words = item.entry.words.in_language(self.language)
+        yield from self.paragraph(words, INDENT, INDENT)
+        yield from self.effect(item, self.told)
+
+    def effect(self, item: Item, told: set[str]) -> Iterator[str]:
+        """What the value changes, each formula once."""
+        if item.effect is None:
+            return
+        yield from self.paragraph(effect_heading(item, self.language), INDENT, INDENT)
+        few = None if self.everything else FEW
+        for change in item.effect.changes[:few]:
+            line = change_line(change, self.language)
+            yield from self.paragraph(f"· {line}", INDENT, f"{INDENT}  ")
+            working = change.here.text_in(self.language)
+            if working not in told:
+                told.add(working)
+                yield from self.paragraph(working, f"{INDENT}    ", f"{INDENT}    ")
+
+    def declaration(self, item: Item) -> Iterator[str]:
+        """One parameter in depth."""
+        entry, language = item.entry, self.language
+        owner = f" ({entry.owner.__name__})" if entry.owner else ""
+        yield f"{entry.name}{owner}"
+        yield ""
+        yield from self.paragraph(entry.words.in_language(language))
+        yield ""
+        rows = list(facts(entry, language))
+        if item.shown:
+            where = from_where(item.origin, language)
+            rows = [("value", with_unit(item, language)), ("origin", where), *rows]
+        matters = (
+            f"{STARS[entry.facts.matters]} {MATTERS[entry.facts.matters].in_language(language)}"
+        )
+        yield from self.table([*rows, ("matters", matters)])
+        if item.effect is not None:
+            yield ""
+            yield from (line.removeprefix("  ") for line in self.effect(item, set()))
+        if item.rules:
+            yield ""
+            yield f"  {say('rules', language)}"
+            for rule in item.rules:
+                text = f"{rule.code} {rule.severity}: {rule.words.in_language(language)}"
+                yield from self.paragraph(text, INDENT, f"{INDENT}  ")
+
+    def table(self, rows: list[tuple[str, str]]) -> Iterator[str]:
+        """Labels on the left, what they say on the right."""
+        told = [(say(label, self.language), text) for label, text in rows]
+        wide = max(columns(label) for label, _ in told) + 2
+        for label, text in told:
+            yield from self.paragraph(text, f"  {padded(label, wide)}", " " * (wide + 2))

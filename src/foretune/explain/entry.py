@@ -1,0 +1,188 @@
+"""One thing that can be explained: a parameter of a run, a key of a model's config, a key of a file
+beside the run; and how it is found by any of its names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from ..errors import UserError, refuse
+from ..formats.removed_arguments import REMOVED
+from ..formats.spellings import removed, spellings
+from ..params.arch import Architecture, Family, families
+from ..params.declare import Facts, Words, facts_of, words_of
+from ..params.run import expected, parameters, section_of
+from ..text import nearest, sentence_list
+
+CONFIG = "config."
+"""In front of a key of the model's own file, as in the findings of `foretune check`."""
+
+NO_EFFECT = re.compile(r"(^|[.:] )No effect[.:]")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One declaration, wherever it stands."""
+
+    key: str
+    """What it is called here: 'batch.micro', 'config.seq_length'."""
+    name: str
+    """What its own file calls it: 'batch.micro', 'seq_length'."""
+    section: type[BaseModel]
+    field: str
+
+    @property
+    def declared(self) -> FieldInfo:
+        return self.section.model_fields[self.field]
+
+    @property
+    def facts(self) -> Facts:
+        return facts_of(self.declared)
+
+    @property
+    def words(self) -> Words:
+        return words_of(self.section, self.field)
+
+    @property
+    def takes(self) -> str:
+        """Its type, range or choices."""
+        return expected(self.declared)
+
+    @property
+    def default(self) -> object:
+        return self.declared.default
+
+    @property
+    def owner(self) -> type[Family] | None:
+        """The family whose file has it; None for a parameter of the run."""
+        return self.section if issubclass(self.section, Family) else None
+
+    @property
+    def has_no_effect(self) -> bool:
+        """Whether its own words say so."""
+        return NO_EFFECT.search(self.words.en) is not None
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """What other programs call it."""
+        own = self.name.rpartition(".")[2]
+        return tuple(name for name in spellings().get(self.key, ()) if name != own)
+
+
+def of_run(path: str) -> Entry:
+    """The entry of a parameter of the run."""
+    return Entry(path, path, section_of(path), path.rpartition(".")[2])
+
+
+def of_config(family: type[Family], key: str) -> Entry:
+    """The entry of a key of a model's file."""
+    return Entry(f"{CONFIG}{key}", key, family, family.keys()[key])
+
+
+def config_entries(family: type[Family]) -> Iterator[Entry]:
+    """The entries of all keys of a model's file."""
+    return (of_config(family, key) for key in tuple(family.keys()))
+
+
+@cache
+def config_keys() -> dict[str, tuple[type[Family], ...]]:
+    """Every key of every family's file, and the families that have it."""
+    found: dict[str, list[type[Family]]] = {}
+    for family in families():
+        for entry in config_entries(family):
+            found.setdefault(entry.name, []).append(family)
+    return {key: tuple(owners) for key, owners in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a name stands for."""
+
+    entries: tuple[Entry, ...]
+    gone: str | None = None
+    """Why transformers 5 has the name no longer, where it had it once."""
+
+
+def find(name: str) -> Found:
+    """What goes by a name: a parameter's path or its last part, a section ('optim'), a key of a
+    model's config ('seq_length', 'ChatGLM2.seq_length'), any name that a format has for one of
+    them, and the names that transformers has given up.
+
+    Raises:
+        UserError: where nothing has the name, with the nearest that is known; where many parameters
+            have it as their last part, with all of them.
+    """
+    paths = parameters()
+    if name in paths:
+        return Found((of_run(name),))
+    bare = name.lstrip("-").replace("-", "_")
+    spelled = [path for path, names in spellings().items() if bare in names]
+    ends = spelled or [path for path in paths if path.endswith(f".{bare}")]
+    keys = list(_keys_named(bare))
+    if len(ends) > 1 and not keys and not spelled:
+        raise _several(name, ends)
+    if len(ends) == 1 or keys or spelled:
+        return Found((*map(of_run, spelled or ends[:1] * (len(ends) == 1)), *keys))
+    if inside := [path for path in paths if path.startswith(f"{name}.")]:
+        return Found(tuple(map(of_run, inside)))
+    if owners := [family for family in families() if family.__name__.lower() == bare.lower()]:
+        return Found(tuple(config_entries(owners[0])))
+    if (gone := removed(bare)) is not None:
+        example = True if REMOVED[bare].kind == "boolean" else "0.5"  # which, for any value
+        return Found(tuple(map(of_run, REMOVED[bare].read(example))), gone)
+    raise _unknown(name, bare)
+
+
+def _keys_named(name: str) -> Iterator[Entry]:
+    """The keys of models' files under a name: 'seq_length', 'config.seq_length',
+    'ChatGLM2.seq_length'.
+    """
+    owner, _, key = name.rpartition(".")
+    for family in config_keys().get(key, ()):
+        if owner in ("", CONFIG.rstrip(".")) or owner.lower() == family.__name__.lower():
+            yield of_config(family, key)
+
+
+def _several(name: str, paths: list[str]) -> UserError:
+    return refuse(
+        what=f"{name!r} is the name of {len(paths)} parameters",
+        where="foretune explain",
+        why=f"{sentence_list(paths)} all end in it",
+        fix="write the whole path of the one you mean",
+    )
+
+
+def _unknown(name: str, bare: str) -> UserError:
+    names = (other for names in spellings().values() for other in names)
+    like = nearest(bare, [*parameters(), *names, *config_keys(), *REMOVED])
+    return refuse(
+        what=f"nothing is known under the name {name!r}",
+        where="foretune explain",
+        why="it is no parameter's path, no key of a model's config and no format's name for one",
+        fix=f"did you mean {like!r}?" if like else "`foretune explain` lists every parameter",
+    )
+
+
+def distinct(entries: tuple[Entry, ...]) -> list[Entry]:
+    """Without those that a family only inherits where another shown one says the same: every
+    config.json has a pad_token_id, and one text about it is enough.
+    """
+    seen: set[tuple[str, str]] = set()
+    kept: list[Entry] = []
+    for entry in entries:
+        said = (entry.name, entry.words.en)
+        if said not in seen or entry.owner is None:
+            kept.append(entry)
+        seen.add(said)
+    return kept
+
+
+def general(entry: Entry) -> bool:
+    """Whether the key is one of every config.json and not of one family."""
+    return entry.owner is not None and entry.field in Architecture.model_fields

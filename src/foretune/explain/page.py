@@ -1,0 +1,231 @@
+"""What there is to say of a run or of single parameters, before it is laid out in any format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from ..formats.model_config import ModelFile
+from ..params.declare import Words, words_of
+from ..params.document import Document
+from ..params.run import Run, parameters
+from ..params.setting import DEFAULT, Note, Origin
+from .entry import Entry, config_entries, of_run
+from .planned import Effect, Planned, effect
+
+if TYPE_CHECKING:
+    from ..check.rule import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One parameter with all that is said of it."""
+
+    entry: Entry
+    value: object
+    origin: Origin
+    shown: bool = True
+    """False where only the declaration is explained, and no value."""
+    effect: Effect | None = None
+    example: Words | None = None
+    """What the effect is shown on, where that is not the run itself."""
+    rules: Sequence[Rule] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters that belong together, the most important first."""
+
+    name: str
+    about: Words
+    items: tuple[Item, ...]
+    file: str = ""
+    """The file whose keys they are, where it is one."""
+    remarks: tuple[Words, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A whole explanation."""
+
+    groups: tuple[Group, ...] = ()
+    hidden: tuple[str, ...] = ()
+    """The names of what was left out as unimportant."""
+    silent: tuple[str, ...] = ()
+    """The names of what is written and has no effect."""
+    autos: tuple[tuple[str, str, object, Origin], ...] = ()
+    """What is left to other sources: as what and where it was written, what it comes to and from
+    where."""
+    notes: tuple[Note, ...] = ()
+    gone: tuple[str, str] | None = None
+    """A name that was asked for and is no longer one, and why."""
+
+
+def explained_run(planned: Planned, *, everything: bool = False) -> Page:
+    """Every value that the run's files set or that follows from them, the most important first."""
+    groups: list[Group] = []
+    hidden: list[str] = []
+    silent: list[str] = []
+    for group in _groups(planned):
+        silent += [item.entry.name for item in group.items if item.entry.has_no_effect]
+        kept = [item for item in group.items if everything or item.entry.facts.matters > 1]
+        hidden += [
+            item.entry.name
+            for item in group.items
+            if item not in kept and not item.entry.has_no_effect
+        ]
+        if kept:
+            items = sorted(kept, key=lambda item: -item.entry.facts.matters)
+            told = (replace(item, effect=_effect(planned, item)) for item in items)
+            groups.append(replace(group, items=tuple(told)))
+    return Page(
+        groups=tuple(groups),
+        hidden=tuple(hidden),
+        silent=tuple(silent),
+        autos=tuple(_autos(planned.run)),
+        notes=planned.run.notes,
+    )
+
+
+def _effect(planned: Planned, item: Item) -> Effect | None:
+    in_document = item.entry.section in {type(one.declared) for one in planned.run.documents}
+    return None if in_document else effect(planned, item.entry)
+
+
+def _groups(planned: Planned) -> Iterator[Group]:
+    """The sections of the run by their most important parameter, then the model's file, then what
+    lies beside.
+    """
+    entries = _of_run(planned)
+    sections = [
+        _group(name, members, planned)
+        for name, members in groupby(entries, key=lambda entry: entry.key.rpartition(".")[0])
+    ]
+    yield from sorted(sections, key=lambda group: -max(_matters(group.items)))
+    if planned.model is not None:
+        yield _model_group(planned, planned.model)
+    yield from map(_document_group, planned.run.documents)
+
+
+def _matters(items: Iterable[Item]) -> Iterator[int]:
+    return (item.entry.facts.matters for item in items)
+
+
+ABOUT_THE_MODEL = {"model.config", "model.path"}
+"""What is set when a model's file is all that was named."""
+
+
+def _of_run(planned: Planned) -> list[Entry]:
+    """The parameters that anybody wrote or that follow from others; and those that make or break a
+    run, where it is one.
+    """
+    run = planned.run
+    written = {one.path for one in planned.written.settings}
+    if not planned.is_run and written <= ABOUT_THE_MODEL:
+        return []
+    touched = {setting.path for setting in run.settings} if planned.is_run else written
+    return [
+        entry
+        for entry in map(of_run, parameters())
+        if entry.key in touched or (planned.is_run and _decides(run, entry))
+    ]
+
+
+def _decides(run: Run, entry: Entry) -> bool:
+    """Whether a parameter that nobody wrote makes or breaks this run by its default."""
+    if entry.facts.matters < 3 or run.get(entry.key) is None:
+        return False
+    methods = {"method.prefix": "ptuning", "method.lora": "lora"}
+    method = methods.get(entry.key.rpartition(".")[0])
+    trains = run.launch.train or not entry.key.startswith(("optim.", "schedule."))
+    return method in (None, run.method.name) and trains
+
+
+def _group(name: str, entries: Iterable[Entry], planned: Planned) -> Group:
+    items = tuple(Item(one, planned.run.shown(one.key), planned.origin(one)) for one in entries)
+    return Group(name, words_of(items[0].entry.section), items)
+
+
+def _model_group(planned: Planned, model: ModelFile) -> Group:
+    """The keys of the model's file, and those that matter and are left to their defaults."""
+    family = type(model.architecture)
+    items = tuple(
+        Item(entry, planned.value(entry), planned.origin(entry))
+        for entry in config_entries(family)
+        if entry.name in model.keys
+        or (entry.facts.matters > 1 and planned.value(entry) is not None)
+    )
+    remarks: list[Words] = []
+    if (amount := planned.amounts.get("model_parameters")) is not None:
+        remarks.append(Words(amount.text_in("en"), amount.text_in("zh")))
+    name = f"{family.__name__} ({PurePath(model.file).name})"
+    return Group(name, words_of(family), items, model.file, tuple(remarks))
+
+
+def _document_group(document: Document) -> Group:
+    section: type[BaseModel] = type(document.declared)
+    fields = {field.alias or name: name for name, field in section.model_fields.items()}
+    items = tuple(
+        Item(
+            Entry(f"{document.kind}.{key}", key, section, fields[key]),
+            getattr(document.declared, fields[key]),
+            document.origin(key),
+        )
+        for key in document.keys
+        if key in fields
+    )
+    name = f"{document.kind} ({PurePath(document.file).name})"
+    return Group(name, words_of(section), items, document.file)
+
+
+def _autos(run: Run) -> Iterator[tuple[str, str, object, Origin]]:
+    """What every "auto" comes to, and from where."""
+    for setting in run.autos:
+        origin = run.origin(setting.path)
+        yield str(setting.origin), setting.path, run.shown(setting.path), origin
+
+
+def explained_entries(
+    entries: Iterable[Entry], planned: Planned | None = None, *, deep: bool = True
+) -> Page:
+    """The declarations of single parameters; with a run, their values and effects there."""
+    from .example import example
+
+    groups: list[Group] = []
+    for entry in entries:
+        here = planned is not None and (entry.owner is None or _has_key(planned, entry))
+        shown = planned if here and planned else None
+        found, on = (shown, None) if shown else example(entry)
+        assert found is not None
+        value = _value(found, entry)
+        item = Item(
+            entry,
+            value,
+            found.origin(entry) if shown else DEFAULT,
+            shown=shown is not None,
+            effect=effect(found, entry) if deep else None,
+            example=on,
+            rules=rules_about(entry) if deep else (),
+        )
+        groups.append(Group("", words_of(entry.section), (item,)))
+    return Page(groups=tuple(groups))
+
+
+def _value(planned: Planned, entry: Entry) -> object:
+    return planned.run.shown(entry.key) if entry.owner is None else planned.value(entry)
+
+
+def _has_key(planned: Planned, entry: Entry) -> bool:
+    return planned.family is not None and entry.section is type(planned.family)
+
+
+def rules_about(entry: Entry) -> Sequence[Rule]:
+    """The rules of `foretune check` that are about a parameter or a key."""
+    from ..check.rule import rules
+
+    return [rule for rule in rules() if entry.key in rule.fields]

@@ -1,0 +1,198 @@
+"""A run and what it comes to; and the same run with one value changed.
+
+What a parameter does here is found by planning twice, with its value and with another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import ValidationError
+
+from ..errors import UserError
+from ..facts import Facts
+from ..formats.model_config import ModelFile
+from ..params.arch import Family
+from ..params.arch.shape import Shape
+from ..params.resolve import resolve
+from ..params.run import Run
+from ..params.setting import DEFAULT, Origin, Setting, derived
+from ..plan.amounts import Amount, amounts
+from ..plan.forecast import Forecast, forecast
+from ..plan.memory import BYTES
+from ..plan.version import installed
+from .entry import CONFIG, Entry
+
+
+def _installed() -> Facts:
+    return Facts(transformers=installed("transformers"))
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A written run with its model, and what is known of its data."""
+
+    written: Run
+    model: ModelFile | None = None
+    facts: Facts = field(default_factory=_installed)
+
+    @property
+    def family(self) -> Family | None:
+        return None if self.model is None else self.model.architecture
+
+    @property
+    def shape(self) -> Shape | None:
+        return None if self.model is None else self.model.shape
+
+    @cached_property
+    def run(self) -> Run:
+        """With every value that follows from others, on a GPU."""
+        run = resolve(self.written, self.shape, device="cuda", complete=False)
+        saved = getattr(self.family, "torch_dtype", None)
+        if not self.is_run and saved in BYTES:
+            run = run.add([Setting("precision.dtype", saved, derived("torch_dtype"))])
+        return run
+
+    @property
+    def is_run(self) -> bool:
+        """Whether the files describe a run, and not a model alone."""
+        asked = self.written.launch
+        return asked.train or asked.evaluate or asked.predict
+
+    @cached_property
+    def forecast(self) -> Forecast:
+        return forecast(self.run, self.facts, self.shape)
+
+    @cached_property
+    def amounts(self) -> dict[str, Amount]:
+        """What it comes to; nothing where a value is missing that cannot be guessed, or the data
+        makes no batch.
+        """
+        method = self.run.method
+        if method.name == "ptuning" and method.prefix.length is None:
+            return {}
+        try:
+            return amounts(self.forecast, self.family)
+        except UserError:
+            return {}
+
+    def value(self, entry: Entry) -> object:
+        """The value of a parameter or a key."""
+        if entry.owner is None:
+            return self.run.get(entry.key)
+        return getattr(self.family, entry.field) if self.family else entry.default
+
+    def origin(self, entry: Entry) -> Origin:
+        """Where it was written, or why it is so."""
+        if entry.owner is None:
+            return self.run.origin(entry.key)
+        if self.model is None or entry.name not in self.model.keys:
+            return DEFAULT
+        return Origin(self.model.file, self.model.lines.get(entry.name), entry.name)
+
+    def but(self, entry: Entry, value: object) -> Planned | None:
+        """The same with another value; None where that cannot be."""
+        if entry.owner is None:
+            try:
+                return replace(self, written=self.written.set({entry.key: value}))
+            except UserError:
+                return None
+        if self.model is None or self.family is None:
+            return None
+        family = self.family
+        keys = family.model_dump(by_alias=True, exclude_unset=True) | {entry.name: value}
+        for second, first in family.second_names.items():  # another name of the same size
+            if first == entry.field and second in keys:
+                keys[second] = value
+        try:
+            changed = type(family).model_validate(keys)
+        except ValidationError:
+            return None
+        return replace(self, model=replace(self.model, architecture=changed))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One amount that differs."""
+
+    name: str
+    here: Amount
+    other: Amount | None
+    """The same with the other value; None where it is not known then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a value does here, against another one."""
+
+    against: object
+    named: str | None
+    """The name of the field whose value that is."""
+    changes: tuple[Change, ...]
+
+
+def effect(planned: Planned, entry: Entry) -> Effect | None:
+    """What the value of an entry changes; None where no amount that is computed depends on it."""
+    value = planned.value(entry)
+    for against, named in alternatives(entry, value, planned):
+        other = planned.but(entry, against)
+        if other is None:
+            continue
+        changes = tuple(differences(planned.amounts, other.amounts))
+        if changes:
+            return Effect(against, named, changes)
+    return None
+
+
+def differences(here: Mapping[str, Amount], other: Mapping[str, Amount]) -> Iterator[Change]:
+    """The amounts that differ, and those that only one of the two has are left out."""
+    for name, amount in here.items():
+        beside = other.get(name)
+        if beside is not None and beside.value != amount.value:
+            yield Change(name, amount, beside)
+
+
+def alternatives(
+    entry: Entry, value: object, planned: Planned
+) -> Iterator[tuple[object, str | None]]:
+    """Values to compare with, the best first, each with the name of the field that has it."""
+    instead = entry.facts.instead
+    if isinstance(instead, str) and instead in entry.section.model_fields:
+        beside = _beside(entry, instead, planned)
+        if beside != value:
+            yield beside, instead
+    elif instead is not None and instead != value:
+        yield instead, None
+    if isinstance(value, bool):
+        yield not value, None
+        return
+    choices = [choice for choice in _choices(entry.declared.annotation) if choice != value]
+    if entry.default is not None and entry.default != value and not _is_text(entry, choices):
+        yield entry.default, None
+    if isinstance(value, int | float):
+        if choices:
+            yield None, None
+        yield value * 2, None
+        yield (value // 2 if isinstance(value, int) else value / 2), None
+    yield from ((choice, None) for choice in choices)
+
+
+def _is_text(entry: Entry, choices: list[object]) -> bool:
+    return isinstance(entry.default, str) and not choices
+
+
+def _beside(entry: Entry, name: str, planned: Planned) -> Any:
+    if entry.owner is not None:
+        return getattr(planned.family, name, None)
+    return planned.run.get(f"{entry.key.rpartition('.')[0]}.{name}")
+
+
+def _choices(annotation: Any) -> list[object]:
+    options = [part for part in (annotation, *get_args(annotation)) if get_origin(part) is Literal]
+    return [choice for option in options for choice in get_args(option)]
+
+
+__all__ = ["CONFIG", "Change", "Effect", "Planned", "alternatives", "differences", "effect"]

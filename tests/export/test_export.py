@@ -1,0 +1,517 @@
+"""Models in other layouts: the same logits by transformers' own classes, and the same bytes on the
+way back.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GlmForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+import foretune
+from foretune.cli import main
+from foretune.errors import Problem, UserError
+from foretune.export import write
+from foretune.export.layouts import convertible
+from foretune.models.loading import load_model
+from foretune.models.quantized import PackWhileLoading
+from foretune.tune import prefix
+from small_models import small_model
+
+torch.set_num_threads(1)
+
+OWN = Path(__file__).parents[1] / "golden" / "cases"
+BUFFERS = ("rotary_pos_emb.inv_freq", "rotary_emb.inv_freq")
+
+
+def export(model: Any, out: Path, **options: Any) -> Any:
+    return foretune.export(model, out, progress=False, **options)
+
+
+def refused(model: Any, out: Path, **options: Any) -> list[Problem]:
+    with pytest.raises(UserError) as error:
+        export(model, out, **options)
+    for problem in error.value.problems:
+        assert problem.what and problem.where and problem.why and problem.fix
+    assert not out.exists() and not list(out.parent.glob(f".{out.name}*"))
+    return list(error.value.problems)
+
+
+def weights(folder: Path) -> dict[str, Tensor]:
+    return {
+        key: tensor
+        for file in sorted(folder.glob("model*.safetensors"))
+        for key, tensor in load_file(file).items()
+    }
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "config.json").read_text("utf-8"))
+
+
+def same(got: dict[str, Tensor], want: dict[str, Tensor]) -> bool:
+    return got.keys() == want.keys() and all(
+        got[key].dtype == want[key].dtype and torch.equal(got[key], want[key]) for key in want
+    )
+
+
+def logits_by_transformers(case: Path, folder: Path) -> tuple[type, float, int]:
+    """The class that loads the folder, how far its logits are from the published ones, and how many
+    inputs that was looked at for.
+    """
+    model, told = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, output_loading_info=True
+    )
+    assert not any(told.values())
+    meta = json.loads((case / "meta.json").read_text())
+    inputs, want = load_file(case / "inputs.safetensors"), load_file(case / "logits.safetensors")
+    worst, seen = 0.0, 0
+    for scenario, passed in meta["scenarios"].items():
+        names = [name for name in passed["passed_to_reference"] if name != "labels"]
+        with torch.no_grad():
+            got = model(**{name: inputs[f"{scenario}.{name}"] for name in names}).logits
+        ids = inputs[f"{scenario}.input_ids"]
+        where = inputs.get(f"{scenario}.compare_mask", torch.ones_like(ids)).bool()
+        difference = got[where] - want[f"{scenario}.logits"][where]
+        worst = max(worst, difference.abs().max().item())
+        seen += 1
+    return type(model), worst, seen
+
+
+# --- transformers' own architectures
+
+
+def convert_and_back(case: Path, tmp_path: Path, architecture: type) -> dict[str, Tensor]:
+    export(case, tmp_path / "hf", layout="hf", max_shard_size="50KB")
+    kind, worst, seen = logits_by_transformers(case, tmp_path / "hf")
+    assert kind is architecture and worst < 5e-5 and seen >= 5
+    export(tmp_path / "hf", tmp_path / "back")
+    assert config_of(tmp_path / "back") == config_of(case)
+    return weights(tmp_path / "back")
+
+
+def test_chatglm3_is_a_glm_of_transformers_and_itself_again(tmp_path: Path):
+    case = OWN / "chatglm3_a"
+    back = convert_and_back(case, tmp_path, GlmForCausalLM)
+    published = load_file(case / "model.safetensors")
+    assert same(back, {k: t for k, t in published.items() if not k.endswith(BUFFERS)})
+
+
+@pytest.mark.parametrize("name", ["chatglm2_a", "chatglm3_a", "glm4_a"])
+def test_every_published_glm_is_one_of_transformers(name: str, shared: Path, tmp_path: Path):
+    case = shared / "golden" / name
+    back = convert_and_back(case, tmp_path, GlmForCausalLM)
+    published = load_file(case / "model.safetensors")
+    assert same(back, {k: t for k, t in published.items() if not k.endswith(BUFFERS)})
+
+
+@pytest.mark.parametrize("name", ["baichuan_7b_a", "baichuan2_7b_a", "baichuan2_7b_zloss"])
+def test_baichuan_7b_is_a_llama_of_transformers(name: str, shared: Path, tmp_path: Path):
+    case = shared / "golden" / name
+    back = convert_and_back(case, tmp_path, LlamaForCausalLM)
+    published = load_file(case / "model.safetensors")
+    if name.startswith("baichuan2"):  # the lengths of the head's rows are gone, and mean nothing
+        head = published.pop("lm_head.weight")
+        unit = back.pop("lm_head.weight")
+        torch.testing.assert_close(unit, torch.nn.functional.normalize(head))
+    assert same(back, {k: t for k, t in published.items() if not k.endswith(BUFFERS)})
+    ids = torch.tensor([[5, 9, 17, 23]])
+    first, again = (load_model(folder, dtype=torch.float32) for folder in (case, tmp_path / "back"))
+    with torch.no_grad():
+        torch.testing.assert_close(again(ids).logits, first(ids).logits, atol=1e-5, rtol=0)
+
+
+def test_heads_that_stand_one_by_one_are_told_apart(shared: Path, tmp_path: Path):
+    case = shared / "golden" / "chatglm2_variant_mha_bias_layernorm"
+    model: Any = load_model(case, dtype=torch.float32)
+    assert not model.config.multi_query_attention
+    config = {**config_of(case), "rmsnorm": True, "add_bias_linear": False, "add_qkv_bias": True}
+    folder = tmp_path / "mha"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    kept = ("weight", "query_key_value.bias")
+    tensors = load_file(case / "model.safetensors")
+    save_file({k: t for k, t in tensors.items() if k.endswith(kept)}, folder / "model.safetensors")
+    export(folder, tmp_path / "hf", layout="hf")
+    ours = load_model(folder, dtype=torch.float32)
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "hf", dtype=torch.float32)
+    ids = torch.tensor([[5, 9, 17, 23]])
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(ids).logits, ours(ids).logits, atol=1e-5, rtol=0)
+
+
+def test_the_tokenizer_of_glm4_is_one_that_transformers_loads_by_itself(
+    shared: Path, tmp_path: Path
+):
+    base = tmp_path / "glm4"
+    shutil.copytree(shared / "golden" / "glm4_a", base)
+    fixture = json.loads((shared / "golden/tokenizers/glm4_fixture.json").read_text("utf-8"))
+    (base / "tokenizer_config.json").write_text(json.dumps(fixture["tokenizer_config"]))
+    for file in (shared / "golden/tokenizers/files/glm4").iterdir():
+        shutil.copy(file, base)
+    export(base, tmp_path / "hf", layout="hf")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "hf")
+    assert tokenizer.is_fast
+    seen = 0
+    for case in fixture["encode"]:
+        ids = case.get("add_special_tokens_false", case.get("ids_no_special"))
+        if ids is not None:
+            assert tokenizer.encode(case["text"], add_special_tokens=False) == ids
+            seen += 1
+    assert seen > 20
+    export(tmp_path / "hf", tmp_path / "back")
+    assert not (tmp_path / "back" / "tokenizer.json").exists()
+    files = ("tokenizer_config.json", "tokenizer.model")
+    for name in files:
+        assert (tmp_path / "back" / name).read_bytes() == (base / name).read_bytes()
+
+
+def llama(folder: Path) -> dict[str, Tensor]:
+    config = LlamaConfig(
+        vocab_size=320, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, rope_parameters={
+            "rope_type": "default", "rope_theta": 500000.0,
+        },
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(config).bfloat16()
+    model.save_pretrained(folder)
+    return {key: tensor.clone() for key, tensor in model.state_dict().items()}
+
+
+def test_a_llama_goes_into_metas_files_and_comes_back(tmp_path: Path):
+    before = llama(tmp_path / "llama")
+    export(tmp_path / "llama", tmp_path / "meta", layout="meta")
+    names = {file.name for file in (tmp_path / "meta").iterdir()}
+    assert {"params.json", "consolidated.00.pth"} <= names and "config.json" not in names
+    export(tmp_path / "meta", tmp_path / "hf", layout="hf", max_shard_size="30KB")
+    assert same(weights(tmp_path / "hf"), before)
+    assert len(list((tmp_path / "hf").glob("model-*"))) > 2
+    assert isinstance(AutoModelForCausalLM.from_pretrained(tmp_path / "hf"), LlamaForCausalLM)
+
+
+@pytest.mark.parametrize("name", ["llama3_a", "llama3_mp2", "llama3_1_scaled_rope"])
+def test_metas_published_files_give_the_weights_of_the_hub(name: str, shared: Path, tmp_path: Path):
+    case = shared / "golden" / name
+    export(case, tmp_path / "hf", layout="hf")
+    assert same(weights(tmp_path / "hf"), load_file(case / "hf" / "model.safetensors"))
+
+
+def test_every_family_of_two_layouts_is_found():
+    assert {family.__name__ for family, _ in convertible()} == {"ChatGLM2", "Baichuan"}
+
+
+# --- the published layout
+
+
+CASES = [
+    "chatglm1_2d_a", "chatglm1_int4", "chatglm1_int8", "chatglm2_a", "chatglm2_int4",
+    "chatglm2_int8", "chatglm3_a", "glm4_a", "baichuan_7b_a", "baichuan2_7b_a", "baichuan2_13b_a",
+]  # fmt: skip
+
+
+def test_packed_weights_are_published_again_byte_for_byte(tmp_path: Path):
+    case = OWN / "chatglm2_int4"
+    export(case, tmp_path / "again")
+    assert same(weights(tmp_path / "again"), load_file(case / "model.safetensors"))
+    assert config_of(tmp_path / "again") == config_of(case)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_published_tensor_is_published_again_byte_for_byte(
+    name: str, shared: Path, tmp_path: Path
+):
+    case = shared / "golden" / name
+    export(case, tmp_path / "again", max_shard_size="60KB")
+    assert same(weights(tmp_path / "again"), load_file(case / "model.safetensors"))
+    assert config_of(tmp_path / "again") == config_of(case)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_model_that_was_loaded_saves_what_was_published(name: str, shared: Path, tmp_path: Path):
+    case = shared / "golden" / name
+    published = load_file(case / "model.safetensors")
+    kinds = {tensor.dtype for tensor in published.values() if tensor.is_floating_point()}
+    kind = torch.float16 if "int" in name else torch.float32
+    assert kind in kinds
+    model: Any = load_model(case, dtype=kind)
+    model.save_pretrained(tmp_path)
+    tied = {"lm_head.weight"} if "chatglm1" in name else set()  # one tensor, written once
+    want = {k: t for k, t in published.items() if not k.endswith(BUFFERS) and k not in tied}
+    assert same(weights(tmp_path), want)
+    assert config_of(tmp_path)["auto_map"] == config_of(case)["auto_map"]
+
+
+def test_the_tied_head_is_published_as_in_the_files_of_the_authors(tmp_path: Path):
+    base = small_model(tmp_path / "base", "chatglm")
+    assert "lm_head.weight" not in load_file(base / "model.safetensors")
+    export(base, tmp_path / "out")
+    written = weights(tmp_path / "out")
+    assert torch.equal(written["lm_head.weight"], written["transformer.word_embeddings.weight"])
+
+
+def test_code_tokenizer_and_licence_come_along_and_nothing_of_a_run(tmp_path: Path):
+    base = small_model(tmp_path / "base", "chatglm2")
+    for name in ("LICENSE", "MODEL_LICENSE", "trainer_state.json", "optimizer.pt", "train.py"):
+        (base / name).write_text("raise RuntimeError('it ran')")
+    done = export(base, tmp_path / "out")
+    carried = {
+        "config.json", "generation_config.json", "LICENSE", "MODEL_LICENSE", "model.safetensors",
+        "configuration_chatglm.py", "modeling_chatglm.py", "tokenization_chatglm.py", "train.py",
+        "tokenizer.model", "tokenizer_config.json",
+    }  # fmt: skip
+    assert set(done.files) == carried == {file.name for file in (tmp_path / "out").iterdir()}
+    assert config_of(tmp_path / "out") == config_of(base) and not done.notes
+    modes = {file.stat().st_mode & 0o777 for file in (tmp_path / "out").iterdir()}
+    assert len(modes) == 1  # no file is for the owner alone
+
+
+def test_code_that_auto_map_names_and_nobody_has_is_told(tmp_path: Path):
+    base = small_model(tmp_path / "base", "chatglm2")
+    (base / "modeling_chatglm.py").unlink()
+    (note,) = export(base, tmp_path / "out").notes
+    assert note.startswith("modeling_chatglm.py, which auto_map names, is not in")
+
+
+def test_the_number_type_is_the_one_asked_for(tmp_path: Path):
+    base = small_model(tmp_path / "base", "chatglm2")
+    export(base, tmp_path / "out", dtype="bfloat16")
+    assert {tensor.dtype for tensor in weights(tmp_path / "out").values()} == {torch.bfloat16}
+    assert config_of(tmp_path / "out")["torch_dtype"] == "bfloat16"
+
+
+def test_other_models_of_transformers_are_written_as_they_are(tmp_path: Path):
+    config = Qwen2Config(
+        vocab_size=64, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=1, tie_word_embeddings=False,
+    )  # fmt: skip
+    model = Qwen2ForCausalLM(config)
+    model.save_pretrained(tmp_path / "base")
+    export(tmp_path / "base", tmp_path / "out", layout="hf")
+    assert same(weights(tmp_path / "out"), dict(model.state_dict()))
+
+
+# --- what was tuned
+
+
+def lora(base: Path, folder: Path, targets: list[str], **options: Any) -> Path:
+    model = load_model(base, dtype=torch.float32)
+    settings = LoraConfig(r=2, lora_alpha=8, target_modules=targets, **options)
+    adapted: Any = get_peft_model(model, settings)
+    torch.manual_seed(2)
+    for name, parameter in adapted.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    adapted.peft_config["default"].base_model_name_or_path = str(base)
+    adapted.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("family", ["chatglm", "chatglm2"])
+def test_an_adapter_is_merged_as_peft_merges_it(family: str, tmp_path: Path):
+    base = small_model(tmp_path / "base", family)
+    tuned = lora(base, tmp_path / "tuned", ["query_key_value", "dense"])
+    done = export(tuned, tmp_path / "out", dtype="float32")
+    assert "merged" in done.notes[0]
+    peft: Any = PeftModel.from_pretrained(load_model(base, dtype=torch.float32), str(tuned))
+    want = peft.merge_and_unload().state_dict()
+    got = weights(tmp_path / "out")
+    changed = 0
+    for key, tensor in load_model(base, dtype=torch.float32).state_dict().items():
+        torch.testing.assert_close(got[key], want[key])
+        changed += not torch.equal(got[key], tensor)
+    assert changed == 4
+    assert config_of(tmp_path / "out")["auto_map"] == config_of(base)["auto_map"]
+
+
+def test_an_adapter_on_packed_weights_is_merged_into_full_ones(tmp_path: Path):
+    base = small_model(tmp_path / "base", "chatglm2")
+    packed: Any = load_model(base, quantization_config=PackWhileLoading(bits=4))
+    packed.save_pretrained(tmp_path / "packed")
+    for file in base.glob("*token*"):
+        shutil.copy(file, tmp_path / "packed")
+    tuned = lora(base, tmp_path / "tuned", ["query_key_value"])
+    done = export(tmp_path / "packed", tmp_path / "out", checkpoint=str(tuned), dtype="float32")
+    assert "packed weights are full ones now" in done.notes[0]
+    assert not config_of(tmp_path / "out").get("quantization_bit")
+    peft: Any = PeftModel.from_pretrained(
+        load_model(tmp_path / "packed", dtype=torch.float32, dequantize=True), str(tuned)
+    )
+    want = peft.merge_and_unload().state_dict()
+    got = load_model(tmp_path / "out").state_dict()
+    for key in want:
+        torch.testing.assert_close(got[key], want[key], atol=1e-3, rtol=1e-3)
+
+
+def test_packed_weights_are_full_ones_in_transformers_layout(tmp_path: Path):
+    case = OWN / "chatglm2_int4"
+    export(case, tmp_path / "out", layout="hf", dtype="float32")
+    got, want = weights(tmp_path / "out"), load_file(case / "dequantized.safetensors")
+    for i in range(3):
+        layer = f"transformer.encoder.layers.{i}"
+        projection = f"model.layers.{i}.self_attn.{{}}_proj.weight"
+        fused = torch.cat([got[projection.format(name)] for name in "qkv"])
+        assert torch.equal(fused, want[f"{layer}.self_attention.query_key_value.weight"])
+
+
+@pytest.mark.parametrize("family", ["chatglm", "chatglm2"])
+def test_a_prefix_stays_beside_the_weights_under_its_published_names(family: str, tmp_path: Path):
+    base = small_model(tmp_path / "base", family)
+    model: Any = load_model(base)
+    model.add_prefix(3)
+    model.config.name_or_path = str(base)
+    tuned = tmp_path / "tuned"
+    tuned.mkdir()
+    prefix.save(model, tuned)
+    export(tuned, tmp_path / "out", max_shard_size="20KB")
+    assert config_of(tmp_path / "out")["pre_seq_len"] == 3
+    again: Any = load_model(tmp_path / "out")
+    for key, tensor in model.state_dict().items():
+        assert torch.equal(again.state_dict()[key], tensor), key
+    assert again.base_model.prefix_encoder.embedding.weight.dtype == torch.float32
+
+
+# --- what cannot be
+
+
+def test_layouts_that_a_family_has_not_are_refused_with_the_reason(tmp_path: Path):
+    small_model(tmp_path / "v1", "chatglm")
+    llama(tmp_path / "llama")
+    asked = {
+        ("v1", "hf"): "no architecture that computes",
+        ("v1", "meta"): "Llama 3 and nothing else",
+        ("v1", "safetensors"): "the layouts are published, hf, meta",
+    }
+    for (name, layout), why in asked.items():
+        (problem,) = refused(tmp_path / name, tmp_path / "out", layout=layout)
+        assert why in problem.why
+    (problem,) = refused(OWN / "baichuan2_13b_a", tmp_path / "out", layout="hf")
+    assert "ALiBi" in problem.why
+
+
+def test_everything_that_transformers_architecture_has_not_is_told(shared: Path, tmp_path: Path):
+    case = shared / "golden" / "chatglm2_variant_mha_bias_layernorm"
+    told = [problem.what for problem in refused(case, tmp_path / "out", layout="hf")]
+    assert len(told) == 2 and "rmsnorm" in told[0] and "add_bias_linear" in told[1]
+
+
+def test_a_folder_that_is_there_is_not_written_into(tmp_path: Path):
+    base = small_model(tmp_path / "base", "chatglm2")
+    before = sorted(file.name for file in base.iterdir())
+    for target in (base, base / "config.json"):
+        with pytest.raises(UserError) as error:
+            export(base, target)
+        assert "is there already" in error.value.problems[0].what
+    assert sorted(file.name for file in base.iterdir()) == before
+    (tmp_path / "empty").mkdir()
+    assert export(base, tmp_path / "empty").files
+
+
+def test_what_is_written_wrong_is_refused(tmp_path: Path):
+    base = small_model(tmp_path / "base", "chatglm2")
+    for options, word in (
+        ({"dtype": "float8"}, "float8"),
+        ({"max_shard_size": "big"}, "big"),
+        ({"max_shard_size": "0GB"}, "0GB"),
+        ({"checkpoint": str(tmp_path)}, "config.json"),
+    ):
+        (problem,) = refused(base, tmp_path / "out", **options)
+        assert word in problem.what + problem.where
+    (problem,) = refused(tmp_path / "nowhere", tmp_path / "out")
+    assert "there is no such folder" in problem.why
+
+
+def test_an_adapter_that_is_no_plain_one_or_of_another_base_is_refused(tmp_path: Path):
+    base = small_model(tmp_path / "base", "chatglm2")
+    other = small_model(tmp_path / "other", "chatglm2", hidden_size=64)
+    tuned = lora(base, tmp_path / "dora", ["query_key_value"], use_dora=True)
+    assert "use_dora" in refused(tuned, tmp_path / "out")[0].what
+    tuned = lora(base, tmp_path / "tuned", ["query_key_value"])
+    (problem,) = refused(other, tmp_path / "out", checkpoint=str(tuned))
+    assert "does not fit" in problem.what
+    file = tuned / "adapter_config.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({**content, "base_model_name_or_path": None}))
+    (problem,) = refused(tuned, tmp_path / "out")
+    assert "--checkpoint" in problem.fix
+
+
+def test_a_disk_that_is_full_is_told_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    base = small_model(tmp_path / "base", "chatglm2")
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(write.shutil, "disk_usage", lambda _: usage)
+    (problem,) = refused(base, tmp_path / "out")
+    assert "1000 B free" in problem.what
+
+
+def test_an_interrupt_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    base = small_model(tmp_path / "base", "chatglm2")
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(write, "write_shards", interrupted)
+    assert main(["export", str(base), str(tmp_path / "out")]) == 130
+    assert {path.name for path in tmp_path.iterdir()} == {"base"}
+
+
+def test_weights_that_are_damaged_are_told_as_when_they_are_loaded(tmp_path: Path):
+    base = small_model(tmp_path / "base", "chatglm2")
+    file = base / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    (problem,) = refused(base, tmp_path / "out", layout="hf")
+    assert "cut off" in problem.what
+
+
+# --- the command line
+
+
+def test_the_command_line_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    base = small_model(tmp_path / "base", "chatglm2")
+    out = tmp_path / "out"
+    line = ["export", str(base), str(out), "--layout=hf", "--max-shard-size", "20KB"]
+    assert main(line) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{out}: ") and "note: the tokenizer is the published one" in printed
+    assert main(line) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", [[], ["model"], ["a", "b", "c"], ["a", "b", "--layuot", "hf"]])
+def test_words_that_are_no_export_are_refused(line: list[str], capsys: pytest.CaptureFixture[str]):
+    assert main(["export", *line]) == 2
+    told = capsys.readouterr().err
+    assert "`foretune export` is given" in told
+    assert ("did you mean --layout?" in told) == ("--layuot" in line)
+
+
+def test_the_help_names_every_option_without_torch():
+    program = (
+        "import sys, foretune.cli\n"
+        "assert foretune.cli.main(['export', '--help']) == 0\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    options = ("--layout", "--checkpoint", "--dtype", "--max_shard_size")
+    assert all(option in done.stdout for option in options)
