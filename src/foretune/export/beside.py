@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..tokenizers.glm4 import ChatGLM4Tokenizer
 from ..tokenizers.load import load_tokenizer
 from ..tokenizers.tiktoken_fast import as_fast
 from ..tokenizers.tiktoken_ranks import TiktokenTokenizer
@@ -32,6 +33,13 @@ on the hub.
 """
 PUBLISHED = ("tokenizer.model", "tokenizer_config.json")
 FAST = ("tokenizer.json", "special_tokens_map.json")
+
+GLM4_CHAT = (
+    "[gMASK]<sop>{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>' + (message['metadata'] or '') + '\n' + message['content'] }}"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+"""The chat that GLM-4's first files build in Python; they have no template. Later ones bring it."""
 
 
 def carry(source: Path, target: Path, layout: str) -> list[str]:
@@ -92,5 +100,8 @@ def make_fast(source: Path, target: Path) -> bool:
     for name in PUBLISHED:
         if (target / name).is_file():
             (target / name).replace(target / ORIGINAL / name)
-    as_fast(tokenizer).save_pretrained(target)
+    fast = as_fast(tokenizer)
+    if fast.chat_template is None and isinstance(tokenizer, ChatGLM4Tokenizer):
+        fast.chat_template = GLM4_CHAT
+    fast.save_pretrained(target)
     return True
