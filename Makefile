@@ -6,10 +6,14 @@ BIN    := $(VENV)/bin
 # what pytorch.org gives for your machine (see README).
 TORCH  ?= torch==2.13.0
 
-.PHONY: run test lint check slow install clean
+.PHONY: run translation test lint check slow install clean
 
 run: install
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/quickstart/run.sh
+
+# The original Transformer learns, from random weights, to write out dates and numbers.
+translation: install
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/translation/run.sh
 
 test: install
 	$(BIN)/python -m pytest -n 2 tests

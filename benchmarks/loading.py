@@ -1,6 +1,6 @@
 """Loading a checkpoint of 1.4 GB, beside transformers' loading of a Llama of the same bytes.
 
-    python benchmarks/loading.py [--rounds 5] [--folder DIR]
+    python benchmarks/loading.py [--rounds 5] [--folder DIR] [--rows ROW...]
 
 Both checkpoints are random, in float16, in five shards of safetensors. Every loading is a process
 of its own, ours and the peer's in turns; a time runs until every page of every weight has been
@@ -130,11 +130,11 @@ def measured(folder: Path, who: str, form: str, state: str) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def compare(folder: Path, rounds: int) -> None:
+def compare(folder: Path, rounds: int, titles: list[str]) -> None:
     print(
         f"{'':20}{'ours':>9}{'peer':>9}{'ratio':>8}{'memory':>10}{'peer':>8}{'file':>8}{'peer':>8}"
     )
-    for title, form, state in ROWS:
+    for title, form, state in (row for row in ROWS if row[0] in titles):
         found: dict[str, list[dict[str, float]]] = {"ours": [], "peer": []}
         for round_ in range(rounds):
             for who in ("ours", "peer") if round_ % 2 else ("peer", "ours"):
@@ -156,6 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--rows", nargs="*", default=[title for title, _, _ in ROWS])
     parser.add_argument("--one", nargs=2)
     asked = parser.parse_args()
     logging.disable_progress_bar()
@@ -165,7 +166,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as own:
         folder = asked.folder or Path(own)
         make(folder)
-        compare(folder, asked.rounds)
+        compare(folder, asked.rounds, asked.rows)
 
 
 if __name__ == "__main__":

@@ -19,17 +19,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .check.finding import Finding
     from .export.write import Exported
     from .params.arch.llama3 import ModelArgs
     from .params.run import Run
     from .plan.forecast import Forecast
     from .train.report import Report
 
-__all__ = ["ModelArgs", "explain", "export", "plan", "read", "train"]
+__all__ = ["ModelArgs", "check", "explain", "export", "plan", "read", "train"]
 
 # The verbs bear the names of the packages that hold them. A package binds its name here when it is
 # first imported: imported now, they do so before the functions below take the names for good.
-for _package in ("explain", "export", "plan", "train"):
+for _package in ("check", "explain", "export", "plan", "train"):
     import_module(f".{_package}", __name__)
 
 
@@ -40,11 +41,22 @@ def read(*sources: str | Path, set: dict[str, object] | None = None) -> Run:
     return read_files(*sources, set=set or {})
 
 
-def explain(run: Run, *, language: str = "en") -> str:
-    """Every setting of the run: value, origin, meaning."""
-    from .explain.settings import explain_run
+def explain(run: Run, *names: str, language: str = "en", format: str = "text") -> str:
+    """Every setting of the run, or those that are named: value, origin, meaning, effect here; as
+    text, md, json or html.
+    """
+    from .explain.command import explain as explained
 
-    return "\n".join(explain_run(run, language=language))
+    return explained(run, names, language=language, format=format)
+
+
+def check(
+    run: Run, *, device: str | None = None, gpus: int | None = None, tokens: bool = False
+) -> list[Finding]:
+    """What is wrong with a run, the worst first; with ``device``, also what that GPU cannot do."""
+    from .train.examine import examine
+
+    return examine(run, device=device, gpus=gpus, tokens=tokens)
 
 
 def plan(run: Run, *, transformers: str | None = None, tokens: bool = False) -> Forecast:

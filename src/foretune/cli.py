@@ -11,17 +11,29 @@ import json
 import locale
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from .errors import UserError, refuse
+from .errors import Problem, UserError, refuse
+from .facts import Facts
 from .params.run import Run
+from .params.setting import COMMAND_LINE
 from .text import counted, nearest
+
+if TYPE_CHECKING:
+    from .check.finding import Finding
 
 USAGE = """\
 foretune: know the fine-tuning run before you run it; then run it.
 
-  foretune explain FILE... | KEY        what every value means and where it was set (--lang zh|en)
+  foretune explain FILE... | KEY...     what every value means, where it was set, what it does here
+                                        (--lang zh|en, --all, --format text|md|json|html)
+  foretune check FILE...                what is wrong, why, and how to mend it; 1 where a run fails
+                                        (--device "RTX 4090" [--gpus N], --tokens, --fix,
+                                        --format text|json|sarif|github, --lang zh|en)
+  foretune diff A B                     what differs, what follows, what is only spelling (exit code
+                                        1: they differ); of several files each: A... -- B...
   foretune plan FILE...                 rows, steps and parameters, from the files alone
                                         (--transformers VERSION, --tokens, --format json)
   foretune plan CONFIG --trainable N    which settings have exactly N trainable parameters
@@ -31,6 +43,7 @@ foretune: know the fine-tuning run before you run it; then run it.
   foretune export MODEL OUT             a model, or what was tuned, as a folder that others load
                                         (--layout published|hf|meta, --checkpoint FOLDER,
                                         --dtype float16, --max_shard_size 5GB)
+  foretune completion bash|zsh          a script that completes all of this in a shell
 
 FILE is a shell script of the official kind (train.sh), a run file (YAML, TOML, JSON), or a model's
 config.json. After the files come flags, which count more: those of the official scripts, those of
@@ -76,12 +89,18 @@ class Words:
 
 
 OPTIONS = {
-    "explain": {"lang": True},
+    "explain": {"lang": True, "format": True, "all": False},
+    "check": {
+        **dict.fromkeys(("lang", "format", "device", "gpus"), True),
+        **dict.fromkeys(("tokens", "fix"), False),
+    },
+    "diff": {"lang": True, "format": True},
     "plan": {"transformers": True, "trainable": True, "tokens": False, "format": True},
     "train": {},
     "evaluate": {},
     "convert": {},
     "export": {"layout": True, "checkpoint": True, "dtype": True, "max_shard_size": True},
+    "completion": {},
 }
 """The options of each verb that are no parameters of a run, and whether they take a value."""
 
@@ -136,24 +155,120 @@ def read_run(words: Words) -> Run:
 
 
 def explain(words: Words) -> int:
-    from .explain.parameter import explain_parameter, find, parameter_list
-    from .explain.settings import explain_run
+    from .explain.command import explain as explained
+    from .explain.listing import parameter_list
 
-    language = words.language()
-    if not (words.files or words.flags or words.set):
+    language, form = words.language(), words.options.get("format", "text")
+    if not (words.files or words.flags or words.set) and form == "text":
         print("\n".join(parameter_list(language=language)))
         return 0
     names = [word for word in words.files if is_parameter(word)]
     words.files = [word for word in words.files if word not in names]
     run = read_run(words) if words.files or words.flags or words.set else None
-    if names:
-        texts = [
-            explain_parameter(path, run, language=language) for name in names for path in find(name)
-        ]
-        print("\n\n".join(texts))
-    elif run is not None:
-        print("\n".join(explain_run(run, language=language)))
+    text = explained(
+        run,
+        names,
+        language=language,
+        format=form,
+        everything="all" in words.options,
+        facts=None if run is None else counted_rows(run),
+        title=" ".join(("foretune explain", *words.files, *names)),
+    )
+    print(text)
     return 0
+
+
+def diff(words: Words) -> int:
+    from .diff.command import diff as compared
+    from .diff.command import laid_out
+
+    named = [*words.files, *words.flags]
+    place = named.index("--") if "--" in named else len(named) // 2
+    sides = named[:place], named[place + ("--" in named) :]
+    if not all(sides) or (len(named) != 2 and "--" not in named):
+        raise refuse(
+            what=f"`foretune diff` is given {len(named)} files",
+            where="command line",
+            why="it holds two files, or two runs of several files each, beside each other",
+            fix="write foretune diff A B, or foretune diff A1 A2 -- B1 B2",
+        )
+    one, other = (read_run(Words(files=files)) for files in sides)
+    found = compared(one, other, (" ".join(sides[0]), " ".join(sides[1])))
+    form = words.options.get("format", "text")
+    print(laid_out(found, language=words.language(), format=form))
+    return 0 if found.equal else 1
+
+
+def counted_rows(run: Run) -> Facts | None:
+    """What is known of a run's rows without a tokenizer; None where they are not here."""
+    from pathlib import Path
+
+    if not (run.launch.train and run.data.train and Path(run.data.train).is_file()):
+        return None
+    from .train.foresee import foresee
+
+    try:
+        return foresee(run).facts
+    except UserError:  # what is wrong with the rows is what `foretune check` says
+        return None
+
+
+def check(words: Words) -> int:
+    """Says what is wrong; 1 where something keeps the run from doing what it is asked."""
+    from .check.fix import mended_text
+    from .check.output import FORMATS
+    from .formats.read import read_sound
+    from .train.examine import examine
+
+    refuse_nothing(words, "check")
+    form, language = one_of(words, "format", FORMATS), words.language()
+    device, gpus = words.options.get("device"), whole_number(words, "gpus")
+
+    def reread() -> tuple[Run, list[Problem]]:
+        return read_sound(*words.files, flags=words.flags, set=words.set)
+
+    def findings() -> list[Finding]:
+        run, problems = reread()
+        wrong = [problem for problem in problems if problem.where.startswith(COMMAND_LINE)]
+        if wrong or not run.settings:
+            raise UserError(wrong or problems)
+        tokens = "tokens" in words.options
+        return examine(run, problems, device=device, gpus=gpus, tokens=tokens)
+
+    found = findings()
+    if "fix" in words.options:
+        told = mended_text(found, reread, language)
+        print(told, file=sys.stdout if form == "text" else sys.stderr)
+        found = findings()
+    print(FORMATS[form](found, language))
+    return int(any(finding.severity == "error" for finding in found))
+
+
+def one_of(words: Words, option: str, known: Iterable[str]) -> str:
+    """The value of an option that names one of several; the first where it is not written."""
+    names = list(known)
+    asked = words.options.get(option, names[0])
+    if asked not in names:
+        raise refuse(
+            what=f"--{option} {asked} is not known",
+            where=COMMAND_LINE,
+            why=f"it is one of {', '.join(names)}",
+            fix=f"write --{option} {nearest(asked, names) or names[0]}",
+        )
+    return asked
+
+
+def whole_number(words: Words, option: str) -> int | None:
+    """The value of an option that is a number of things; None where it is not written."""
+    asked = words.options.get(option)
+    if asked is not None and not (asked.isdecimal() and int(asked)):
+        raise refuse(
+            what=f"--{option} {asked} is no number",
+            where=COMMAND_LINE,
+            why="it takes a whole number, at least 1",
+            fix=f"write --{option} 1",
+        )
+    return None if asked is None else int(asked)
 
 
 FILES = {".sh", ".json", ".yaml", ".yml", ".toml", ".txt", ".py", ".log"}
@@ -277,13 +392,23 @@ def export(words: Words) -> int:
     return 0
 
 
+def completion(words: Words) -> int:
+    from .explain.completion import completion as script
+
+    print(script(" ".join(words.files) or "bash", OPTIONS), end="")
+    return 0
+
+
 VERBS: dict[str, Callable[[Words], int]] = {
     "explain": explain,
+    "diff": diff,
+    "check": check,
     "plan": plan,
     "train": train,
     "evaluate": evaluate,
     "convert": convert,
     "export": export,
+    "completion": completion,
 }
 
 
@@ -324,7 +449,7 @@ def help_for(verb: str) -> int:
     if verb == "export":
         print(EXPORT, end="")
         return 0
-    from .explain.parameter import parameter_list
+    from .explain.listing import parameter_list
 
     print(USAGE)
     print(f"The parameters of `foretune {verb}` that matter most (all: `foretune explain`):\n")

@@ -10,6 +10,32 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Rows of one kind: how many, and the lines of the first."""
+
+    count: int = 0
+    lines: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts:
+    """What is odd in the texts of one file's rows, whatever becomes of them."""
+
+    repeated: Seen = Seen()
+    """Rows that say word for word what an earlier row says."""
+    echoed: Seen = Seen()
+    """Rows whose answer is their own question."""
+    trailing: Seen = Seen()
+    """Rows whose answer ends in blanks or empty lines."""
+    out_of_turn: Seen = Seen()
+    """Conversations among the bad rows in which somebody speaks out of turn."""
+    commands: Seen = Seen()
+    """Rows in which the name of a control token is read as that token."""
+    spelt_out: Seen = Seen()
+    """Rows whose answer holds the name of a control token that is read as letters."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Damage:
     """What the length limits do to the rows of one file, with the rows to look at first."""
@@ -22,6 +48,14 @@ class Damage:
     """Rows whose answer is longer than the target limit."""
     dropped: int = 0
     """Rows left out because the over-long policy says so."""
+    ends_lost: int = 0
+    """Rows whose answer was cut and is not followed by its end token."""
+    prompt_over: int = 0
+    """Tokens by which the longest prompt is over its limit."""
+    answer_over: int = 0
+    """Tokens by which the longest answer is over its limit."""
+    untrained: Seen = Seen()
+    """Rows in which no token has a label."""
     lines: tuple[int, ...] = ()
     """Line numbers of the first damaged rows."""
 
@@ -44,6 +78,7 @@ class DataFacts:
     examples: int
     """Rows that the trainer sees."""
     damage: Damage = field(default_factory=Damage)
+    texts: Texts = field(default_factory=Texts)
     tokens: int | None = None
     """Tokens of all examples, padding left out. None where only rows were counted."""
     padded_tokens: int | None = None
@@ -52,6 +87,20 @@ class DataFacts:
     """Tokens that have a label, and so a loss."""
     longest: int | None = None
     """Tokens of the longest example."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A checkpoint of a training run, as its folder says. None where that says nothing."""
+
+    folder: str
+    step: int | None = None
+    max_steps: int | None = None
+    """Steps that the run which wrote it was to make."""
+    micro: int | None = None
+    processes: int | None = None
+    optimizer: bool = True
+    """Whether the state of the optimizer is in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +114,10 @@ class Facts:
     train: DataFacts | None = None
     validation: DataFacts | None = None
     test: DataFacts | None = None
+    resumed: Checkpoint | None = None
+    """The checkpoint that the run goes on from."""
+    earlier: tuple[Checkpoint, ...] = ()
+    """Checkpoints that the output folder holds already, by step."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -49,7 +49,13 @@ def test_every_row_is_accounted_for(small, write):
     facts = prepared(file, tok, bad_rows="skip", **LIMITS).facts
     assert (facts.file, facts.rows, facts.bad, facts.empty, facts.examples) == (file, 7, 1, 1, 5)
     assert facts.damage == Damage(
-        prompts_cut=2, questions_cut=2, answers_cut=2, dropped=0, lines=(3, 4, 5)
+        prompts_cut=2,
+        questions_cut=2,
+        answers_cut=2,
+        dropped=0,
+        prompt_over=28,
+        answer_over=11,
+        lines=(3, 4, 5),
     )
     dropped = prepared(file, tok, bad_rows="skip", overlong="drop", **LIMITS).facts
     assert (dropped.rows, dropped.examples) == (7, 2)

@@ -278,7 +278,7 @@ def no_weights(setup: Setup):
     (setup.model / "model.safetensors").unlink()
 
 
-@case("model.safetensors is damaged or no weight file")
+@case("model.safetensors is cut off: 1 tensor of it is damaged")
 def truncated_safetensors(setup: Setup):
     setup.cut("model.safetensors", 0.7)
 

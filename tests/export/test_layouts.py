@@ -23,7 +23,9 @@ from transformers import (
 
 from exported import BUFFERS, OWN, config_of, export, same, weights
 from foretune.export.layouts import convertible
+from foretune.models.hf import native_model, published_config
 from foretune.models.loading import load_model
+from foretune.params.arch.chatglm2 import ChatGLM2
 
 torch.set_num_threads(1)
 
@@ -116,12 +118,13 @@ def test_heads_that_stand_one_by_one_are_told_apart(shared: Path, tmp_path: Path
 def test_the_tokenizer_of_glm4_is_one_that_transformers_loads_by_itself(
     shared: Path, tmp_path: Path
 ):
-    base = tmp_path / "glm4"
-    shutil.copytree(shared / "golden" / "glm4_a", base)
     fixture = json.loads((shared / "golden/tokenizers/glm4_fixture.json").read_text("utf-8"))
+    config = {**config_of(shared / "golden/glm4_a"), "padded_vocab_size": 768}
+    config |= {"eos_token_id": [700, 707, 709], "pad_token_id": 700}
+    base = tmp_path / "glm4"
+    native_model(ChatGLM2)(published_config(ChatGLM2).from_dict(config)).save_pretrained(base)
     (base / "tokenizer_config.json").write_text(json.dumps(fixture["tokenizer_config"]))
-    for file in (shared / "golden/tokenizers/files/glm4").iterdir():
-        shutil.copy(file, base)
+    shutil.copy(shared / "golden/tokenizers/files/glm4/tokenizer.model", base)
     export(base, tmp_path / "hf", layout="hf")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "hf")
     assert tokenizer.is_fast

@@ -53,6 +53,7 @@ def test_a_config_copied_from_a_web_page_is_mended_with_notes(shared: Path):
     assert pasted is not None and whole is not None
     assert (pasted.architecture, pasted.keys) == (whole.architecture, whole.keys)
     assert [note.what for note in run.notes] == [
+        "taken for a model's config.json",
         "blanks that JSON does not know are read as blanks",
         "the outer brackets are missing",
     ]

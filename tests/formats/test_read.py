@@ -138,9 +138,10 @@ def test_the_flattened_script_is_the_same_run(shared: Path):
     assert values(pasted) == values(whole)
     assert len(pasted.settings) == len(whole.settings) > 25
     mended = [str(note) for note in pasted.notes if note.what not in {n.what for n in whole.notes}]
-    assert len(mended) == 2
-    assert mended[0].startswith("21 line ends flattened")
-    assert mended[1].startswith("PRE_SEQ_LEN, LR in front of the command read as 2 lines above it")
+    assert len(mended) == 3
+    assert mended[0].startswith("taken for a training script that was flattened into one line")
+    assert mended[1].startswith("21 line ends flattened")
+    assert mended[2].startswith("PRE_SEQ_LEN, LR in front of the command read as 2 lines above it")
 
 
 def test_main_py_samples_and_checkpoints_gradients_whatever_is_written(shared: Path):

@@ -47,8 +47,8 @@ def test_imports_run_downwards(repository):
 
 def test_the_light_half_imports_nothing_heavy():
     program = (
-        "import sys, foretune, foretune.cli, foretune.formats.read, foretune.explain.parameter,"
-        "foretune.explain.settings, foretune.plan.forecast\n"
+        "import sys, foretune, foretune.cli, foretune.formats.read, foretune.explain.command,"
+        "foretune.explain.as_text, foretune.plan.forecast\n"
         "foretune.cli.main(['--help'])\n"
         "heavy = {'torch', 'transformers', 'numpy', 'peft', 'accelerate'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from math import ceil, floor
 from pathlib import Path
 from typing import Any
@@ -351,15 +349,3 @@ def test_it_is_saved_and_loaded_byte_for_byte(tmp_path: Path):
         name = "model.safetensors"
         assert (folder / name).read_bytes() == (again / name).read_bytes()
         assert load_model(folder)(**batch()).loss == load_model(again)(**batch()).loss
-
-
-def test_three_lines_with_transformers_auto_classes_are_enough(tmp_path: Path):
-    built().save_pretrained(tmp_path)
-    code = f"""
-import torch, foretune.auto
-from transformers import AutoModelForSeq2SeqLM
-model = AutoModelForSeq2SeqLM.from_pretrained({str(tmp_path)!r})
-print(model.generate(torch.tensor([[5, 6, 2]]), num_beams=2, max_length=6).shape[0])
-"""
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["1"]

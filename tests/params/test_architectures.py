@@ -11,6 +11,7 @@ from foretune.errors import UserError
 from foretune.params.arch import families, family_of, read_architecture
 from foretune.params.arch.chatglm import ChatGLM
 from foretune.params.arch.chatglm2 import ChatGLM2
+from foretune.params.arch.llama import Llama
 from foretune.params.declare import words_of
 
 CHATGLM2_6B = ChatGLM2(
@@ -20,7 +21,8 @@ CHATGLM2_6B = ChatGLM2(
 
 def test_every_family_is_found_by_its_file():
     files = [family.__module__.rpartition(".")[2] for family in families()]
-    assert files == ["baichuan", "chatglm", "chatglm2", "llama3", "transformer"]
+    four = ["llama"] * 4
+    assert files == ["baichuan", "chatglm", "chatglm2", *four, "llama3", "transformer"]
 
 
 def test_the_published_models_count_to_the_published_numbers():
@@ -67,7 +69,8 @@ def test_rank_eight_on_the_default_targets_counts_to_the_published_numbers():
 def test_families_that_share_a_model_type_are_told_apart():
     assert family_of({"model_type": "chatglm", "inner_hidden_size": 16384}) is ChatGLM
     assert family_of({"model_type": "chatglm", "padded_vocab_size": 65024}) is ChatGLM2
-    assert family_of({"model_type": "llama", "vocab_size": 1}) is None
+    assert family_of({"model_type": "llama", "vocab_size": 1}) is Llama
+    assert family_of({"model_type": "gpt2", "vocab_size": 1}) is None
     assert family_of({"vocab_size": 1}) is None
 
 
@@ -89,7 +92,7 @@ def test_keys_of_others_are_kept():
 
 
 def test_an_unknown_family_keeps_all_its_keys():
-    assert read_architecture({"model_type": "llama"}) == (None, {"model_type": "llama"})
+    assert read_architecture({"model_type": "gpt2"}) == (None, {"model_type": "gpt2"})
 
 
 def test_every_value_that_cannot_be_is_reported_at_once():

@@ -10,12 +10,13 @@ from .rule import Subject, rules
 
 def check(subject: Subject) -> list[Finding]:
     """What is wrong, the worst first and then in the order of the files."""
+    return sorted(_found(subject), key=worst_first)
 
-    def order(finding: Finding) -> tuple[int, str, int, str]:
-        origin = finding.origin
-        return (SEVERITIES.index(finding.severity), origin.file, origin.line or 0, finding.code)
 
-    return sorted(_found(subject), key=order)
+def worst_first(finding: Finding) -> tuple[int, str, int, str]:
+    """The order in which findings are told."""
+    origin = finding.origin
+    return (SEVERITIES.index(finding.severity), origin.file, origin.line or 0, finding.code)
 
 
 def _found(subject: Subject) -> Iterator[Finding]:

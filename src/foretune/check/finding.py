@@ -34,6 +34,8 @@ class Found:
     """Where it is not the rule's."""
     change: Mapping[str, object] | None = None
     """The settings that mend it and change nothing else: what ``--fix`` writes."""
+    origin: Origin | None = None
+    """Where it is, where that is not where the value was written: a row of a file, a key beside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

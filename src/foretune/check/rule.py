@@ -33,9 +33,10 @@ from ..formats.model_config import ModelFile
 from ..params.arch import read_architecture
 from ..params.arch.shape import Shape
 from ..params.declare import Words
+from ..params.document import Document
 from ..params.resolve import resolve
 from ..params.run import Run, compose, parameters
-from ..params.setting import Origin, Setting
+from ..params.setting import Note, Origin, Setting
 from ..plan.devices import Device, device_named
 from ..plan.forecast import Forecast, forecast
 from ..plan.version import installed
@@ -43,6 +44,9 @@ from .finding import Finding, Found, Severity
 
 CONFIG = "config."
 """In front of a key of the model's config.json, where a finding is about it."""
+
+ARGUMENT = "argument."
+"""In front of an argument that sets no parameter, where a finding is about it."""
 
 Condition = Callable[["Subject"], Iterable[Found]]
 
@@ -65,13 +69,21 @@ class Subject:
 
     @cached_property
     def forecast(self) -> Forecast:
-        """What the run will do, as far as that is known."""
-        return forecast(self.run, self.facts, self.shape)
+        """What the run will do, as far as that is known.
+
+        Raises:
+            UserError: where not one batch comes together.
+        """
+        method = self.run.method
+        countable = method.name != "ptuning" or method.prefix.length is not None
+        return forecast(self.run, self.facts, self.shape if countable else None)
 
     def get(self, path: str) -> Any:
         """The value of a parameter, or of a key of the model's config ('config.seq_length'); None
         where the model or the key is not there.
         """
+        if path.startswith(ARGUMENT):
+            return None
         if not path.startswith(CONFIG):
             return self.run.get(path)
         key = path.removeprefix(CONFIG)
@@ -105,9 +117,12 @@ class Subject:
         fix: Words,
         severity: Severity | None = None,
         change: Mapping[str, object] | None = None,
+        origin: Origin | None = None,
     ) -> Found:
-        """A finding about ``path``."""
-        return Found(field=path, what=what, fix=fix, severity=severity, change=change)
+        """A finding about ``path``; ``origin`` where it stands elsewhere than the value."""
+        return Found(
+            field=path, what=what, fix=fix, severity=severity, change=change, origin=origin
+        )
 
 
 @dataclass(frozen=True)
@@ -122,6 +137,9 @@ class Example:
     gpus: int = 1
     also: tuple[tuple[str, object], ...] = ()
     """Further settings, of a second file: for one parameter that two sources write."""
+    documents: tuple[Document, ...] = ()
+    notes: tuple[Note, ...] = ()
+    """What the readers of its files had to say."""
 
     def subject(self) -> Subject:
         """What the rule is given."""
@@ -138,7 +156,7 @@ class Example:
             lines = {key: number for number, key in enumerate(self.model, start=2)}
             model = ModelFile("config.json", architecture, self.model, lines, ())
         subject = Subject(
-            run=compose(settings),
+            run=compose(settings, self.notes).model_copy(update={"documents": self.documents}),
             model=model,
             device=None if self.device is None else device_named(self.device),
             gpus=self.gpus,
@@ -177,7 +195,7 @@ class Rule:
                 severity=found.severity or self.severity,
                 field=path,
                 value=subject.run.shown(path) if shown else subject.get(path),
-                origin=subject.origin(path),
+                origin=found.origin or subject.origin(path),
                 what=found.what,
                 why=self.words,
                 fix=found.fix,

@@ -39,6 +39,8 @@ from .encoded import UNTRAINED, Cut, Encoded, Prompt, keep_left, keep_newest
 from .rows import History, Row
 
 PADS_WHEN_PREPARED = False
+ALWAYS_PLAIN = True
+"""Control tokens that users name stay letters, whatever ``data.reading`` says."""
 
 
 def encode_training(row: Row, tokenizer: Any, data: Data) -> Encoded:

@@ -16,6 +16,7 @@ into these tokens.
 from __future__ import annotations
 
 from .chatglm3 import (
+    ALWAYS_PLAIN,
     PADS_WHEN_PREPARED,
     constant_length,
     encode_prompt,
@@ -24,6 +25,7 @@ from .chatglm3 import (
 )
 
 __all__ = [
+    "ALWAYS_PLAIN",
     "PADS_WHEN_PREPARED",
     "constant_length",
     "encode_prompt",

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,15 +21,13 @@ from tqdm import tqdm
 
 from ..errors import Problem, UserError
 from ..facts import Damage, DataFacts
-from ..params.data import Data
+from ..params.data import LARGE, Data
 from ..text import counted, place
 from .encoded import UNTRAINED, Cut, Encoded, Family, family_of
 from .examples import Examples, Ragged, block_lengths
 from .read import Split, read_split
 from .rows import SHOWN, Row, Rows
-
-LARGE = 5_000
-"""Rows from which on starting processes costs less than it saves."""
+from .texts import seen, texts_of, with_control_tokens
 
 CHUNK = 500
 """Rows that a process takes at a time: the step of the progress bar."""
@@ -51,6 +49,10 @@ class _Chunk:
     """Line and damage of the rows that were cut."""
     dropped: list[int]
     """Lines of the rows that were left out."""
+    untrained: list[int]
+    """Lines of the rows in which no token has a label."""
+    ends_lost: int
+    """Rows whose answer was cut and is not followed by its end token."""
 
 
 def prepare(
@@ -92,8 +94,10 @@ def prepare(
     blocks = not training and pads_when_prepared(family, data)
     padded_to = block_lengths(input_ids.lengths, data.workers) if blocks else None
     dataset = Examples(input_ids, Ragged.joined(chunk.labels for chunk in chunks), padded_to)
-    facts = _facts(rows, dataset, family, data, training, _damage(cuts, dropped))
-    return Prepared(dataset, facts)
+    facts = _facts(rows, dataset, family, data, training, _damage(chunks))
+    always = getattr(family, "ALWAYS_PLAIN", False)
+    texts = with_control_tokens(texts_of(rows), rows, tokenizer, data, always_plain=always)
+    return Prepared(dataset, replace(facts, texts=texts))
 
 
 def pads_when_prepared(family: Family, data: Data) -> bool:
@@ -134,6 +138,8 @@ def _encode(rows: list[Row], *, tokenizer: Any, data: Data, training: bool, drop
     kept: list[Encoded] = []
     cuts: list[tuple[int, Cut]] = []
     dropped: list[int] = []
+    untrained: list[int] = []
+    ends_lost = 0
     for row in rows:
         encoded = encode(row, tokenizer, data)
         if encoded is None or (drop and encoded.cut):
@@ -142,8 +148,17 @@ def _encode(rows: list[Row], *, tokenizer: Any, data: Data, training: bool, drop
         kept.append(encoded)
         if encoded.cut:
             cuts.append((row.line, encoded.cut))
-    input_ids = Ragged.of([encoded.input_ids for encoded in kept])
-    return _Chunk(input_ids, Ragged.of([encoded.labels for encoded in kept]), cuts, dropped)
+            ends_lost += encoded.cut.answer > 0 and encoded.labels[-1:] != [tokenizer.eos_token_id]
+        if training and all(label == UNTRAINED for label in reversed(encoded.labels)):
+            untrained.append(row.line)
+    return _Chunk(
+        input_ids=Ragged.of([encoded.input_ids for encoded in kept]),
+        labels=Ragged.of([encoded.labels for encoded in kept]),
+        cuts=cuts,
+        dropped=dropped,
+        untrained=untrained,
+        ends_lost=ends_lost if training else 0,
+    )
 
 
 def _encoded(
@@ -238,13 +253,19 @@ def _facts(
     )
 
 
-def _damage(cuts: list[tuple[int, Cut]], dropped: list[int]) -> Damage:
+def _damage(chunks: list[_Chunk]) -> Damage:
+    cuts = [cut for chunk in chunks for cut in chunk.cuts]
+    dropped = [line for chunk in chunks for line in chunk.dropped]
     lines = sorted([line for line, _ in cuts] + dropped)
     return Damage(
         prompts_cut=sum(cut.prompt > 0 for _, cut in cuts),
         questions_cut=sum(cut.question for _, cut in cuts),
         answers_cut=sum(cut.answer > 0 for _, cut in cuts),
         dropped=len(dropped),
+        ends_lost=sum(chunk.ends_lost for chunk in chunks),
+        prompt_over=max((cut.prompt for _, cut in cuts), default=0),
+        answer_over=max((cut.answer for _, cut in cuts), default=0),
+        untrained=seen(line for chunk in chunks for line in chunk.untrained),
         lines=tuple(lines[:SHOWN]),
     )
 

@@ -9,6 +9,7 @@ from ..params.data import Data
 from .hub import hub_records
 from .records import records_of
 from .rows import Rows, rows_of
+from .texts import texts_of
 
 Split = Literal["train", "evaluate", "predict"]
 
@@ -41,5 +42,10 @@ def count_rows(file: str | None, data: Data, *, split: Split = "train") -> DataF
     """What is known of a file without a tokenizer. Rows that are too long count as examples."""
     rows = read_split(file, data, split)
     return DataFacts(
-        file=rows.file, rows=rows.read, bad=rows.bad, empty=rows.empty, examples=len(rows)
+        file=rows.file,
+        rows=rows.read,
+        bad=rows.bad,
+        empty=rows.empty,
+        examples=len(rows),
+        texts=texts_of(rows),
     )

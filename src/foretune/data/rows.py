@@ -63,6 +63,8 @@ class Rows:
     """Rows without a prompt or without a response. The official code drops them without a word."""
     bad: int
     """Rows that cannot be used and were skipped because ``data.bad_rows`` says so."""
+    out_of_turn: tuple[int, ...] = ()
+    """Lines of the bad ones in which somebody speaks out of turn."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -103,7 +105,8 @@ def rows_of(
         _raise(file, bad, problems)
     if not rows:
         raise UserError(_nothing_left(file, read, data))
-    return Rows(file=file, rows=rows, read=read, empty=empty, bad=bad)
+    turns = tuple(columns.out_of_turn)
+    return Rows(file=file, rows=rows, read=read, empty=empty, bad=bad, out_of_turn=turns)
 
 
 class _Columns:
@@ -117,6 +120,7 @@ class _Columns:
         self.missing: Counter[str | None] = Counter()
         self.there: list[str] = []
         self.first_line = 1
+        self.out_of_turn: list[int] = []
 
     def row(self, line: int, record: Any) -> tuple[Row | None, list[Problem]]:
         """The row of a record, or None and what is wrong with it."""
@@ -199,6 +203,8 @@ class _Columns:
             problems.append(self._problem(line, f"{column} is {_kind(messages)}", *NO_MESSAGES))
             return empty
         said, wrong = _messages(messages)
+        if wrong and len(said) == len(messages):  # each is good by itself
+            self.out_of_turn.append(line)
         for number, what, why, fix in wrong:
             what = f"{column}: message {number} of {len(messages)} {what}"
             problems.append(self._problem(line, what, why, fix))

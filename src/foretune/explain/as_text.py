@@ -7,7 +7,18 @@ from collections.abc import Iterator
 from .columns import columns, padded, terminal_width, wrapped
 from .labels import MATTERS, STARS, say
 from .page import Group, Item, Page
-from .phrases import FEW, as_written, change_line, effect_heading, facts, from_where, with_unit
+from .phrases import (
+    FEW,
+    as_written,
+    change_line,
+    effect_heading,
+    facts,
+    from_where,
+    gone_line,
+    heading,
+    place_of,
+    with_unit,
+)
 
 INDENT = "    "
 
@@ -24,15 +35,10 @@ class Text:
 
     def lines(self, page: Page) -> Iterator[str]:
         """The whole page."""
-        if page.gone is not None:
-            name, why = page.gone
-            yield from self.paragraph(say("gone", self.language, name=name, why=why))
-            yield say("read as" if page.groups else "nothing", self.language)
-            yield ""
         for number, group in enumerate(page.groups):
             if number:
                 yield ""
-            yield from self.group(group) if group.name else self.declaration(group.items[0])
+            yield from self.group(group) if group.name else self.alone(group)
         yield from self.tail(page)
 
     def tail(self, page: Page) -> Iterator[str]:
@@ -61,22 +67,24 @@ class Text:
         """A heading and its parameters."""
         yield group.name
         yield "─" * min(self.width, columns(group.name))
+        if group.file:
+            yield group.file
         yield from self.paragraph(group.about.in_language(self.language))
         for remark in group.remarks:
             yield from self.paragraph(remark.in_language(self.language))
         for item in group.items:
             yield ""
-            yield from self.item(item)
+            yield from self.item(item, group)
 
-    def item(self, item: Item) -> Iterator[str]:
+    def item(self, item: Item, group: Group) -> Iterator[str]:
         """Value and origin in one line where they fit, then the words and the effect."""
-        stars = STARS[item.entry.facts.matters]
-        left = f"{padded(stars, 3)} {item.entry.name} = {with_unit(item, self.language)}"
-        origin = f"[{from_where(item.origin, self.language)}]"
-        if columns(left) + columns(origin) + 2 <= self.width:
-            yield padded(left, self.width - columns(origin)) + origin
+        stars = padded(STARS[item.entry.facts.matters], 4)
+        left = f"{item.entry.name} = {with_unit(item, self.language)}"
+        origin = f"[{place_of(item, group, self.language)}]"
+        if len(stars) + columns(left) + columns(origin) + 2 <= self.width:
+            yield stars + padded(left, self.width - columns(origin) - len(stars)) + origin
         else:
-            yield from self.paragraph(left, "", INDENT + INDENT)
+            yield from self.paragraph(left, stars, INDENT + INDENT)
             yield from self.paragraph(origin, INDENT)
         words = item.entry.words.in_language(self.language)
         yield from self.paragraph(words, INDENT, INDENT)
@@ -96,11 +104,18 @@ class Text:
                 told.add(working)
                 yield from self.paragraph(working, f"{INDENT}    ", f"{INDENT}    ")
 
+    def alone(self, group: Group) -> Iterator[str]:
+        """One parameter, and what became of the name that was asked for."""
+        if group.gone is not None:
+            yield from self.paragraph(gone_line(group, self.language))
+            yield ""
+        for item in group.items:
+            yield from self.declaration(item)
+
     def declaration(self, item: Item) -> Iterator[str]:
         """One parameter in depth."""
         entry, language = item.entry, self.language
-        owner = f" ({entry.owner.__name__})" if entry.owner else ""
-        yield f"{entry.name}{owner}"
+        yield heading(item)
         yield ""
         yield from self.paragraph(entry.words.in_language(language))
         yield ""

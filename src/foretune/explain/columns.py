@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 NARROWEST, WIDEST = 40, 110
 NO_LINE_STARTS_WITH = "，。；：！？、）》”,.;:!?)]%"
+NO_LINE_ENDS_WITH = "（《“("
 PIECE = re.compile(r"\s+|[^\s\u2e80-\uffff]+|[\u2e80-\uffff]")
 
 
@@ -51,7 +52,7 @@ def _unbroken(text: str) -> Iterator[str]:
     """The pieces of a text between which a line may end."""
     held = ""
     for piece in PIECE.findall(text):
-        if piece[0] in NO_LINE_STARTS_WITH:
+        if piece[0] in NO_LINE_STARTS_WITH or held[-1:] in tuple(NO_LINE_ENDS_WITH):
             held += piece
             continue
         if held:

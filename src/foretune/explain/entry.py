@@ -13,9 +13,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ..errors import UserError, refuse
+from ..formats.documents import field_names
 from ..formats.removed_arguments import REMOVED
 from ..formats.spellings import removed, spellings
-from ..params.arch import Architecture, Family, families
+from ..params.arch import families
 from ..params.declare import Facts, Words, facts_of, words_of
 from ..params.run import expected, parameters, section_of
 from ..text import nearest, sentence_list
@@ -59,9 +60,28 @@ class Entry:
         return self.declared.default
 
     @property
-    def owner(self) -> type[Family] | None:
-        """The family whose file has it; None for a parameter of the run."""
-        return self.section if issubclass(self.section, Family) else None
+    def owner(self) -> type[BaseModel] | None:
+        """What declares the file that has it; None for a parameter of the run."""
+        return None if self.key in parameters() else self.section
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The files that have this key and mean the same by it, by what declares them."""
+        if self.owner is None:
+            return ()
+        words, alike = self.words, config_keys().get(self.name, ())
+        same = [one.__name__ for one in alike if of_config(one, self.name).words == words]
+        return tuple(same) or (self.section.__name__,)
+
+    @property
+    def defaults(self) -> dict[str, list[str]]:
+        """The defaults of all the families that mean the same by the key, and whose they are."""
+        found: dict[str, list[str]] = {}
+        for section in config_keys().get(self.name, ()):
+            if section.__name__ in self.families:
+                default = of_config(section, self.name).default
+                found.setdefault(repr(default), []).append(section.__name__)
+        return found
 
     @property
     def has_no_effect(self) -> bool:
@@ -80,23 +100,31 @@ def of_run(path: str) -> Entry:
     return Entry(path, path, section_of(path), path.rpartition(".")[2])
 
 
-def of_config(family: type[Family], key: str) -> Entry:
+def of_config(section: type[BaseModel], key: str) -> Entry:
     """The entry of a key of a model's file."""
-    return Entry(f"{CONFIG}{key}", key, family, family.keys()[key])
+    return Entry(f"{CONFIG}{key}", key, section, field_names(section)[key])
 
 
-def config_entries(family: type[Family]) -> Iterator[Entry]:
+def config_entries(section: type[BaseModel]) -> Iterator[Entry]:
     """The entries of all keys of a model's file."""
-    return (of_config(family, key) for key in tuple(family.keys()))
+    return (of_config(section, key) for key in field_names(section))
 
 
 @cache
-def config_keys() -> dict[str, tuple[type[Family], ...]]:
-    """Every key of every family's file, and the families that have it."""
-    found: dict[str, list[type[Family]]] = {}
-    for family in families():
-        for entry in config_entries(family):
-            found.setdefault(entry.name, []).append(family)
+def models() -> tuple[type[BaseModel], ...]:
+    """What declares a model's file: the families, and the keys that all others share."""
+    from ..params.arch.any_model import AnyModel
+
+    return (*families(), AnyModel)
+
+
+@cache
+def config_keys() -> dict[str, tuple[type[BaseModel], ...]]:
+    """Every key of every model's file, and what declares it."""
+    found: dict[str, list[type[BaseModel]]] = {}
+    for section in models():
+        for key in field_names(section):
+            found.setdefault(key, []).append(section)
     return {key: tuple(owners) for key, owners in found.items()}
 
 
@@ -131,7 +159,7 @@ def find(name: str) -> Found:
         return Found((*map(of_run, spelled or ends[:1] * (len(ends) == 1)), *keys))
     if inside := [path for path in paths if path.startswith(f"{name}.")]:
         return Found(tuple(map(of_run, inside)))
-    if owners := [family for family in families() if family.__name__.lower() == bare.lower()]:
+    if owners := [section for section in models() if section.__name__.lower() == bare.lower()]:
         return Found(tuple(config_entries(owners[0])))
     if (gone := removed(bare)) is not None:
         example = True if REMOVED[bare].kind == "boolean" else "0.5"  # which, for any value
@@ -181,8 +209,3 @@ def distinct(entries: tuple[Entry, ...]) -> list[Entry]:
             kept.append(entry)
         seen.add(said)
     return kept
-
-
-def general(entry: Entry) -> bool:
-    """Whether the key is one of every config.json and not of one family."""
-    return entry.owner is not None and entry.field in Architecture.model_fields

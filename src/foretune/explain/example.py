@@ -30,8 +30,8 @@ GENERATING: dict[str, object] = {"launch.predict": True, "generate.enabled": Tru
 def example(entry: Entry) -> tuple[Planned, Words]:
     """A run in which a parameter has its effect, and what it is."""
     if entry.owner is not None:
-        planned = _on(entry.owner, "")
-        return planned, _named("sizes", entry.owner)
+        family = entry.owner if issubclass(entry.owner, Family) else ChatGLM2
+        return _on(family, ""), _named("sizes", family)
     prefix = entry.key.startswith("method.prefix.")
     generates = entry.key.startswith("generate.") or entry.key == "batch.eval"
     kind = "prefixed" if prefix else "adapted"

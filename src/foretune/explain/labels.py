@@ -5,6 +5,8 @@ from __future__ import annotations
 from ..params.declare import Words
 
 LABELS: dict[str, Words] = {
+    "parameter": Words("parameter", "参数"),
+    "means": Words("meaning", "含义"),
     "value": Words("value", "当前值"),
     "origin": Words("from", "来自"),
     "takes": Words("takes", "取值"),
@@ -20,8 +22,8 @@ LABELS: dict[str, Words] = {
     "unwritten": Words("default", "默认值"),
     "here": Words("Here, compared with {other}:", "在这里，与 {other} 相比："),
     "example": Words(
-        "On a small example ({what}), compared with {other}:",
-        "以一个小例子（{what}）来看，与 {other} 相比：",
+        "On a small example ({what}), {value} compared with {other}:",
+        "以一个小例子（{what}）来看，取 {value} 与取 {other} 相比：",
     ),
     "instead": Words("{label}: {here} instead of {other}", "{label}：{here}，而不是 {other}"),
     "off": Words("none", "不设"),
@@ -36,9 +38,10 @@ LABELS: dict[str, Words] = {
     "notes": Words("Notes", "说明"),
     "autos": Words("Left to other sources (auto)", "交给其他来源决定的项（auto）"),
     "gone": Words(
-        "transformers 5 has no {name} any more: {why}", "transformers 5 已没有 {name}：{why}"
+        "transformers 5 has no {name} any more: {why}.", "transformers 5 已没有 {name}。"
     ),
-    "read as": Words("It is read as", "它会被读作"),
+    "read as": Words("It is read as:", "它会被读作："),
+    "line": Words("line {number}", "第 {number} 行"),
     "stop": Words(".", "。"),
     "nothing": Words("It has no effect today.", "如今不起作用。"),
     "weights": Words("{count} parameters", "{count} 个参数"),
@@ -63,4 +66,9 @@ MATTERS = {
     2: Words("worth knowing", "值得了解"),
     1: Words("housekeeping", "次要"),
 }
+MADE = Words(
+    "Made by `python -m foretune.explain.reference docs/reference` from the declarations; never "
+    "edited.",
+    "由 `python -m foretune.explain.reference docs/reference` 根据声明生成，请勿手工修改。",
+)
 STARS = {3: "★★★", 2: "★★", 1: "★"}

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from ..formats.documents import field_names
 from ..formats.model_config import ModelFile
 from ..params.declare import Words, words_of
 from ..params.document import Document
 from ..params.run import Run, parameters
 from ..params.setting import DEFAULT, Note, Origin
 from .entry import Entry, config_entries, of_run
+from .log import remarks_on
 from .planned import Effect, Planned, effect
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Group:
     file: str = ""
     """The file whose keys they are, where it is one."""
     remarks: tuple[Words, ...] = ()
+    gone: tuple[str, str] | None = None
+    """A name that was asked for and that transformers has given up, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,6 @@ class Page:
     """What is left to other sources: as what and where it was written, what it comes to and from
     where."""
     notes: tuple[Note, ...] = ()
-    gone: tuple[str, str] | None = None
-    """A name that was asked for and is no longer one, and why."""
 
 
 def explained_run(planned: Planned, *, everything: bool = False) -> Page:
@@ -81,7 +82,7 @@ def explained_run(planned: Planned, *, everything: bool = False) -> Page:
         ]
         if kept:
             items = sorted(kept, key=lambda item: -item.entry.facts.matters)
-            told = (replace(item, effect=_effect(planned, item)) for item in items)
+            told = (replace(item, effect=effect(planned, item.entry)) for item in items)
             groups.append(replace(group, items=tuple(told)))
     return Page(
         groups=tuple(groups),
@@ -90,11 +91,6 @@ def explained_run(planned: Planned, *, everything: bool = False) -> Page:
         autos=tuple(_autos(planned.run)),
         notes=planned.run.notes,
     )
-
-
-def _effect(planned: Planned, item: Item) -> Effect | None:
-    in_document = item.entry.section in {type(one.declared) for one in planned.run.documents}
-    return None if in_document else effect(planned, item.entry)
 
 
 def _groups(planned: Planned) -> Iterator[Group]:
@@ -109,7 +105,11 @@ def _groups(planned: Planned) -> Iterator[Group]:
     yield from sorted(sections, key=lambda group: -max(_matters(group.items)))
     if planned.model is not None:
         yield _model_group(planned, planned.model)
-    yield from map(_document_group, planned.run.documents)
+    yield from (
+        _document_group(document, planned.model)
+        for document in planned.run.documents
+        if document.declared != planned.family
+    )
 
 
 def _matters(items: Iterable[Item]) -> Iterator[int]:
@@ -140,6 +140,8 @@ def _decides(run: Run, entry: Entry) -> bool:
     """Whether a parameter that nobody wrote makes or breaks this run by its default."""
     if entry.facts.matters < 3 or run.get(entry.key) is None:
         return False
+    if entry.key == "schedule.epochs" and run.schedule.max_steps is not None:
+        return False
     methods = {"method.prefix": "ptuning", "method.lora": "lora"}
     method = methods.get(entry.key.rpartition(".")[0])
     trains = run.launch.train or not entry.key.startswith(("optim.", "schedule."))
@@ -157,19 +159,17 @@ def _model_group(planned: Planned, model: ModelFile) -> Group:
     items = tuple(
         Item(entry, planned.value(entry), planned.origin(entry))
         for entry in config_entries(family)
-        if entry.name in model.keys
-        or (entry.facts.matters > 1 and planned.value(entry) is not None)
+        if entry.name in model.keys or (entry.facts.matters > 1 and planned.value(entry))
     )
     remarks: list[Words] = []
     if (amount := planned.amounts.get("model_parameters")) is not None:
         remarks.append(Words(amount.text_in("en"), amount.text_in("zh")))
-    name = f"{family.__name__} ({PurePath(model.file).name})"
-    return Group(name, words_of(family), items, model.file, tuple(remarks))
+    return Group(family.__name__, words_of(family), items, model.file, tuple(remarks))
 
 
-def _document_group(document: Document) -> Group:
+def _document_group(document: Document, model: ModelFile | None) -> Group:
     section: type[BaseModel] = type(document.declared)
-    fields = {field.alias or name: name for name, field in section.model_fields.items()}
+    fields = field_names(section)
     items = tuple(
         Item(
             Entry(f"{document.kind}.{key}", key, section, fields[key]),
@@ -179,8 +179,8 @@ def _document_group(document: Document) -> Group:
         for key in document.keys
         if key in fields
     )
-    name = f"{document.kind} ({PurePath(document.file).name})"
-    return Group(name, words_of(section), items, document.file)
+    remarks = tuple(remarks_on(document, model))
+    return Group(document.kind, words_of(section), items, document.file, remarks)
 
 
 def _autos(run: Run) -> Iterator[tuple[str, str, object, Origin]]:
@@ -198,7 +198,7 @@ def explained_entries(
 
     groups: list[Group] = []
     for entry in entries:
-        here = planned is not None and (entry.owner is None or _has_key(planned, entry))
+        here = planned is not None and (entry.owner is None or planned.has(entry))
         shown = planned if here and planned else None
         found, on = (shown, None) if shown else example(entry)
         assert found is not None
@@ -218,10 +218,6 @@ def explained_entries(
 
 def _value(planned: Planned, entry: Entry) -> object:
     return planned.run.shown(entry.key) if entry.owner is None else planned.value(entry)
-
-
-def _has_key(planned: Planned, entry: Entry) -> bool:
-    return planned.family is not None and entry.section is type(planned.family)
 
 
 def rules_about(entry: Entry) -> Sequence[Rule]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from enum import Enum
 
 from ..params.declare import Words
-from ..params.run import parameters
+from ..params.run import expected, parameters
 from ..params.setting import Origin
 from ..params.units import unit_in
+from ..text import number
 from .entry import Entry
 from .labels import LABELS, say
-from .page import Item
+from .page import Group, Item
 from .planned import Change
 
+CLOSED = re.compile(r"(?<=）) | (?=（)|(?<=[\u4e00-\u9fff]) (?=[\u4e00-\u9fff])")
 FEW = 4
 """Amounts that are shown of an effect, the most telling first."""
 
@@ -25,6 +28,8 @@ def as_written(value: object) -> str:
         return str(value.value)
     if isinstance(value, str):
         return value or '""'
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
@@ -38,19 +43,33 @@ def with_unit(item: Item, language: str) -> str:
 
 def from_where(origin: Origin, language: str) -> str:
     """Where a value came from."""
-    return str(origin) if origin.written or origin.reason != "default" else say("default", language)
+    if not origin.written and origin.reason == "default":
+        return say("default", language)
+    return str(origin)
+
+
+def place_of(item: Item, group: Group, language: str) -> str:
+    """Where the value was written: the line alone where the heading names the file."""
+    origin = item.origin
+    if origin.written and origin.file == group.file and origin.line is not None:
+        return say("line", language, number=origin.line)
+    return from_where(origin, language)
 
 
 def facts(entry: Entry, language: str) -> Iterator[tuple[str, str]]:
     """The lines of facts about a declaration: what it takes, its default, who else writes it."""
     known = entry.facts
-    yield "takes", entry.takes
-    if entry.default is not None:
+    yield "takes", expected(entry.declared, language)
+    defaults = entry.defaults if entry.owner is not None else {}
+    if len(defaults) > 1:
+        told = (f"{value} ({', '.join(of)})" for value, of in defaults.items() if value != "None")
+        yield "default", "; ".join(told)
+    elif entry.default is not None:
         yield "default", as_written(entry.default)
     if known.when_unset is not None:
         yield "unset", known.when_unset.in_language(language)
     if known.unit is not None:
-        yield "unit", unit_in(known.unit, language)
+        yield "unit", unit_in(known.unit, language).removeprefix("个")
     if entry.others:
         yield "also", ", ".join(entry.others)
     if known.source is not None:
@@ -68,26 +87,43 @@ def effect_heading(item: Item, language: str) -> str:
     assert effect is not None
     against = effect.against
     other = say("off", language) if against is None else as_written(against)
-    if effect.named is not None:
-        other = f"{other} ({effect.named})" if language == "en" else f"{other}（{effect.named}）"
-    elif against == item.entry.default and against is not None:
-        default = say("default", language)
-        other = f"{other} ({default})" if language == "en" else f"{other}（{default}）"
+    aside = effect.named
+    if aside is None and against is not None and against == item.entry.default:
+        aside = say("default", language)
+    if aside is not None:
+        other = f"{other}（{aside}）" if language == "zh" else f"{other} ({aside})"
     if item.example is None:
-        return say("here", language, other=other)
-    return say("example", language, what=item.example.in_language(language), other=other)
+        return closed_up(say("here", language, other=other))
+    value = say("off", language) if item.value is None else as_written(item.value)
+    what = item.example.in_language(language)
+    return closed_up(say("example", language, what=what, value=value, other=other))
+
+
+def closed_up(text: str) -> str:
+    """Chinese has no blank beside its brackets, nor between two of its own characters."""
+    return CLOSED.sub("", text)
 
 
 def change_line(change: Change, language: str) -> str:
     """'Examples in one optimizer step: 16 examples instead of 128 examples'."""
-    assert change.other is not None
-    return say(
-        "instead",
-        language,
-        label=change.here.label(language),
-        here=change.here.shown_in(language),
-        other=change.other.shown_in(language),
-    )
+    here = change.here
+    alone = here.shown if here.formula.unit == "bytes" else number(here.value)
+    label, other = here.label(language), change.other.shown_in(language)
+    return say("instead", language, label=label, here=alone, other=other)
+
+
+def heading(item: Item) -> str:
+    """The name, and whose key it is."""
+    of = ", ".join(item.entry.families)
+    return f"{item.entry.name} ({of})" if of else item.entry.name
+
+
+def gone_line(group: Group, language: str) -> str:
+    """What became of a name that transformers has given up."""
+    assert group.gone is not None
+    name, why = group.gone
+    become = say("read as" if group.items else "nothing", language)
+    return f"{say('gone', language, name=name, why=why)}{' ' if language == 'en' else ''}{become}"
 
 
 def summary(words: Words, language: str) -> str:

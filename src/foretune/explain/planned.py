@@ -5,6 +5,7 @@ What a parameter does here is found by planning twice, with its value and with a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -79,17 +80,21 @@ class Planned:
         except UserError:
             return {}
 
+    def has(self, entry: Entry) -> bool:
+        """Whether the model's own file has such a key."""
+        return self.family is not None and entry.section is type(self.family)
+
     def value(self, entry: Entry) -> object:
         """The value of a parameter or a key."""
         if entry.owner is None:
             return self.run.get(entry.key)
-        return getattr(self.family, entry.field) if self.family else entry.default
+        return getattr(self.family, entry.field) if self.has(entry) else entry.default
 
     def origin(self, entry: Entry) -> Origin:
         """Where it was written, or why it is so."""
         if entry.owner is None:
             return self.run.origin(entry.key)
-        if self.model is None or entry.name not in self.model.keys:
+        if self.model is None or not self.has(entry) or entry.name not in self.model.keys:
             return DEFAULT
         return Origin(self.model.file, self.model.lines.get(entry.name), entry.name)
 
@@ -100,9 +105,9 @@ class Planned:
                 return replace(self, written=self.written.set({entry.key: value}))
             except UserError:
                 return None
-        if self.model is None or self.family is None:
-            return None
         family = self.family
+        if self.model is None or family is None or not self.has(entry):
+            return None
         keys = family.model_dump(by_alias=True, exclude_unset=True) | {entry.name: value}
         for second, first in family.second_names.items():  # another name of the same size
             if first == entry.field and second in keys:
@@ -120,8 +125,14 @@ class Change:
 
     name: str
     here: Amount
-    other: Amount | None
-    """The same with the other value; None where it is not known then."""
+    other: Amount
+    """The same with the other value."""
+
+    @property
+    def factor(self) -> float:
+        """How many times larger the larger one is; a little more counts as the same."""
+        small, large = sorted((abs(self.here.value), abs(self.other.value)))
+        return round(large / small, 2) if small else math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +152,16 @@ def effect(planned: Planned, entry: Entry) -> Effect | None:
         other = planned.but(entry, against)
         if other is None:
             continue
-        changes = tuple(differences(planned.amounts, other.amounts))
-        if changes:
+        if changes := differences(planned.amounts, other.amounts):
             return Effect(against, named, changes)
     return None
 
 
-def differences(here: Mapping[str, Amount], other: Mapping[str, Amount]) -> Iterator[Change]:
-    """The amounts that differ, and those that only one of the two has are left out."""
-    for name, amount in here.items():
-        beside = other.get(name)
-        if beside is not None and beside.value != amount.value:
-            yield Change(name, amount, beside)
+def differences(here: Mapping[str, Amount], other: Mapping[str, Amount]) -> tuple[Change, ...]:
+    """The amounts of both that differ visibly, the one that differs by the largest factor first."""
+    found = (Change(name, amount, other[name]) for name, amount in here.items() if name in other)
+    differing = [change for change in found if change.here.shown != change.other.shown]
+    return tuple(sorted(differing, key=lambda change: -change.factor))
 
 
 def alternatives(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..models.meta_files import is_meta
 from ..tokenizers.glm4 import ChatGLM4Tokenizer
 from ..tokenizers.load import load_tokenizer
 from ..tokenizers.tiktoken_fast import as_fast
@@ -84,18 +85,23 @@ def lacking(config: dict[str, Any], target: Path) -> Iterator[str]:
             yield f"{module}.py"
 
 
-def make_fast(source: Path, target: Path) -> bool:
-    """Writes a tiktoken vocabulary as tokenizer.json, which transformers loads by itself; says
-    whether there was one.
+def make_fast(source: Path, target: Path) -> str | None:
+    """Writes a tiktoken vocabulary as tokenizer.json, which transformers loads by itself. Returns
+    what to know of the tokenizer where it is none.
     """
+    if not (target / "tokenizer_config.json").is_file() and not is_meta(source):
+        return None
     if (target / "tokenizer.json").is_file():
-        return True
+        return None
     try:
         tokenizer = load_tokenizer(source)
-    except UserError:  # no vocabulary, or one that is not this model's: the weights are none of it
-        return False
+    except UserError as error:  # the weights are none the worse for it
+        return f"the tokenizer is as it was in {source}: {error.problems[0].what}"
     if not isinstance(tokenizer, TiktokenTokenizer):
-        return False
+        return (
+            "the tokenizer is the published one: after `import foretune.auto`, AutoTokenizer loads "
+            "it without the code in the folder"
+        )
     (target / ORIGINAL).mkdir(exist_ok=True)
     for name in PUBLISHED:
         if (target / name).is_file():
@@ -104,4 +110,4 @@ def make_fast(source: Path, target: Path) -> bool:
     if fast.chat_template is None and isinstance(tokenizer, ChatGLM4Tokenizer):
         fast.chat_template = GLM4_CHAT
     fast.save_pretrained(target)
-    return True
+    return None

@@ -125,13 +125,9 @@ def _finish(
             f"{', '.join(absent)}, which auto_map names, {'is' if len(absent) == 1 else 'are'} not "
             f"in {source.folder}: foretune needs none of it, the authors' own code does"
         )
-    if layout != "hf" or beside.make_fast(source.folder, folder):
-        return
-    if KEPT in config and "tokenizer_config.json" in copied:
-        yield (
-            "the tokenizer is the published one: after `import foretune.auto`, AutoTokenizer loads "
-            "it without the code in the folder"
-        )
+    if layout != layout_of(source.config, meta=source.meta) == "published" or source.meta:
+        told = beside.make_fast(source.folder, folder)
+        yield from [told] if told else []
 
 
 def write_shards(tensors: Tensors, folder: Path, most: int, *, progress: bool) -> None:

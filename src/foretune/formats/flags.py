@@ -67,7 +67,9 @@ def read_flags(words: Sequence[Word], file: str, program: str = "") -> Reading:
             if argument and argument.name in arguments:
                 first = arguments.pop(argument.name)
                 what = f"--{argument.name} is given twice: the last one counts"
-                reading.notes.append(Note(what, str(argument.origin), f"first: {first.origin}"))
+                why = f"first: {first.origin}"
+                note = Note(what, str(argument.origin), why, "twice", argument.name)
+                reading.notes.append(note)
             if argument:
                 arguments[argument.name] = argument
     reading.add(read_arguments(_known_values(arguments.values(), reading), text=True))

@@ -34,6 +34,13 @@ def read_json(text: str, file: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise broken(error, file) from None
+    except (RecursionError, ValueError):  # a number of thousands of digits is a ValueError
+        raise refuse(
+            what="this JSON is nested too deep, or holds a number that is too long",
+            where=file,
+            why="no file that a program reads looks so",
+            fix="name the file that is meant",
+        ) from None
 
 
 def broken(error: json.JSONDecodeError, file: str) -> UserError:
@@ -93,7 +100,9 @@ def mended(text: str, file: str) -> tuple[str, list[Note]]:
         what = f"{named[0].strip()!r} in front of the bracket is left out"
         notes.append(Note(what, file, "transformers prints a config so"))
         plain = "\n" * named[0].count("\n") + plain[named.end() :]
-    if BARE_KEY.match(plain):  # copied without its first and last line
-        plain = f"{{{plain.rstrip().rstrip(',')}}}"
+    if BARE_KEY.match(plain):  # copied without its first line, or without its first and last
+        inner = plain.rstrip().rstrip(",")
+        closed = inner.endswith("}") and inner.count("}") > inner.count("{")
+        plain = f"{{{inner}" + ("" if closed else "}")
         notes.append(Note("the outer brackets are missing", file, "read as if they were there"))
     return plain, notes

@@ -14,9 +14,11 @@ from ..params.arch import Architecture, Family, families, read_architecture
 from ..params.arch.llama3 import NAME as META_NAME
 from ..params.arch.llama3 import ModelArgs, with_vocabulary
 from ..params.arch.shape import Shape
+from ..params.document import Document
 from ..params.run import Run
 from ..params.setting import Note
-from ..text import nearest, place, sentence_list
+from ..text import place, sentence_list
+from .documents import of_known_types, unknown_keys
 from .json_text import key_lines, mended, read_json
 
 NAME = "config.json"
@@ -47,7 +49,17 @@ def read_model_config(text: str, file: str) -> tuple[ModelFile | None, tuple[Not
     Raises:
         UserError: where the text is no JSON, and for every value that cannot be.
     """
-    text, notes = mended(text, file)
+    plain, notes = mended(text, file)
+    keys, lines, twice = _keys(plain, file)
+    notes += twice
+    architecture, more = _architecture(keys, file, lines)
+    notes += more
+    found = architecture and ModelFile(file, architecture, keys, lines, tuple(notes))
+    return found, tuple(notes)
+
+
+def _keys(text: str, file: str) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
+    """The keys of JSON text, their lines, and a note for each that is given twice."""
     keys = read_json(text, file)
     if not isinstance(keys, dict):
         raise refuse(
@@ -56,31 +68,77 @@ def read_model_config(text: str, file: str) -> tuple[ModelFile | None, tuple[Not
             why="the config of a model is one mapping of keys to values",
             fix="name the config.json that was published with the weights",
         )
-    keys = cast(dict[str, Any], keys)
+    notes: list[Note] = []
     lines: dict[str, int] = {}
     for path, line in key_lines(text):
         if len(path) == 1 and path[0] in lines:
             why = f"it stands in line {lines[path[0]]} too; JSON readers take the last"
-            notes.append(Note(f"{path[0]} is given twice", place(file, line), why))
+            what = f"{path[0]} is given twice"
+            notes.append(Note(what, place(file, line), why, "twice", str(path[0])))
         lines[path[0]] = line if len(path) == 1 else lines[path[0]]
+    return cast(dict[str, Any], keys), lines, notes
+
+
+def _architecture(
+    keys: Mapping[str, Any],
+    file: str,
+    lines: Mapping[str, int],
+    family: type[Family] | None = None,
+) -> tuple[Family | None, list[Note]]:
+    """What a family makes of these keys, and what of them nobody reads."""
     try:
-        architecture, unknown = read_architecture(keys, where=file)
+        architecture, unknown = read_architecture(keys, where=file, family=family)
     except UserError as error:
         raise UserError(_at_its_line(problem, lines, file) for problem in error.problems) from None
     if architecture is None:
-        return None, (*notes, _unknown_family(keys, file, lines))
-    known = architecture.keys()
-    for key in unknown:
-        like = nearest(key, known, at_least=0.8)
-        why = f"did you mean {like}?" if like and like not in keys else "anybody may add keys to it"
-        notes.append(Note(f"{key} is read by nothing here", place(file, lines[key]), why))
+        return None, [_unknown_family(keys, file, lines)]
     if isinstance(architecture, ModelArgs):
         architecture = with_vocabulary(architecture, Path(file).parent)
-    notes += [
-        Note(remark.what, place(file, lines.get(remark.key)), remark.why)
-        for remark in architecture.remarks()
-    ]
-    return ModelFile(file, architecture, keys, lines, tuple(notes)), tuple(notes)
+    known = architecture.keys()
+    notes = list(unknown_keys(unknown, known, keys, file, lines, why=ANYBODY))
+    for remark in architecture.remarks():
+        notes.append(Note(remark.what, place(file, lines.get(remark.key)), remark.why))
+    return architecture, notes
+
+
+ANYBODY = "anybody may add keys to it"
+
+
+KIND = "model config"
+"""What the document of a model is called that is no file of its own, or of no known family."""
+
+
+def document_of(
+    keys: Mapping[str, Any],
+    file: str,
+    lines: Mapping[str, int],
+    family: type[Family] | None = None,
+) -> tuple[Document, tuple[Note, ...]]:
+    """A model's keys as a document: of their family, or of the one given; the keys that many
+    families share where it is not known here.
+
+    Raises:
+        UserError: with every value that cannot be.
+    """
+    architecture, notes = _architecture(keys, file, lines, family)
+    if architecture is None:
+        from ..params.arch.any_model import AnyModel
+
+        known = AnyModel.keys()
+        unknown = [key for key in keys if key not in known]
+        declared, odd = of_known_types(AnyModel, keys, file, lines)
+        notes += [*odd, *unknown_keys(unknown, known, keys, file, lines, why=ANYBODY)]
+    else:
+        declared = architecture
+    return Document(kind=KIND, file=file, declared=declared, keys=keys, lines=lines), tuple(notes)
+
+
+def read_any_model(text: str, file: str) -> tuple[Document, tuple[Note, ...]]:
+    """A config.json of whatever family, as a document."""
+    plain, notes = mended(text, file)
+    keys, lines, twice = _keys(plain, file)
+    document, more = document_of(keys, file, lines)
+    return document, (*notes, *twice, *more)
 
 
 def _at_its_line(problem: Problem, lines: Mapping[str, int], file: str) -> Problem:
@@ -130,6 +188,9 @@ def config_path(run: Run) -> Path | None:
 
 def model_file(run: Run) -> ModelFile | None:
     """The config of the run's model; None where it is not here, or its family is not known."""
+    for one in reversed(run.documents):
+        if one.kind == KIND and isinstance(one.declared, Family):
+            return ModelFile(one.file, one.declared, one.keys, one.lines, ())
     found = config_path(run)
     if found is None:
         return None

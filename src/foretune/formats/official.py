@@ -116,7 +116,7 @@ def note(name: str, origin: Origin) -> Note | None:
     why = "main.py declares it and never reads it"
     if name == "overwrite_cache":
         why = "no cache of encoded rows is kept: they are encoded anew for every run"
-    return Note(f"{name} has no effect", str(origin), why)
+    return Note(f"{name} has no effect", str(origin), why, "no effect", name)
 
 
 def implied(settings: Sequence[Setting], programs: Iterable[str]) -> Iterator[Setting]:

@@ -123,8 +123,9 @@ def _put(
         return
     known = found.values if known is None else known
     try:
-        bare = isinstance(node, ast.Name) and node.id not in known
-        if bare and found.form != "lines" and node.id.lower() not in WORDS:
+        word = node.id if isinstance(node, ast.Name) else None
+        is_variable = word is not None and word not in known and word.lower() not in WORDS
+        if is_variable and found.form != "lines":
             raise _Unknown
         found.put(name, _value(node, known), line)
     except (_Unknown, ArithmeticError, ValueError, TypeError):

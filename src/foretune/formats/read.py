@@ -5,27 +5,29 @@ What a file is, its content says. Everything that is wrong, in all of them, is r
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Literal, cast
+from typing import cast
 
 from ..errors import Problem, UserError, refuse
-from ..params.arch import family_of
 from ..params.run import Run, compose_sound, parameters
 from ..params.setting import COMMAND_LINE, Note, Origin, Setting
-from ..text import nearest, place, sentence_list
+from ..text import nearest, place
 from . import official, programs
 from .flags import names, read_flags, read_mapping
-from .json_text import key_lines, read_json
+from .json_text import key_lines, mended, read_json
+from .kinds import Kind, is_bare_json, kind_of, taken_for
 from .launchers import Launch, find_launch, lost_lines, read_launch
-from .model_config import NAME, NAMES, config_path, file_in, read_model_config
+from .model_config import NAME, NAMES, config_path, file_in, read_any_model, read_model_config
+from .pasted import pasted, read_pasted
 from .reading import Reading, typed
 from .run_file import read_run_file
 from .shell import Script, Word, read_shell
+from .trainer_state import read_state
+from .training_log import read_log
 
-Kind = Literal["shell", "yaml", "toml", "json", "arguments", "config"]
+PASTED = "standard input"
 
 
 def read(
@@ -79,46 +81,71 @@ def _composed(whole: Reading) -> tuple[Run, list[Problem]]:
     implied = programs.implied(whole.settings, whole.programs)
     run, misfits = compose_sound([*implied, *whole.settings], whole.notes)
     problems = [*whole.all_problems(), *misfits]
+    documents = list(whole.documents)
     try:
         config = config_path(run)
         if config is not None:
-            _, notes = read_model_config(_text(config), str(config))
+            model, notes = read_model_config(_text(config), str(config))
+            if model is None:
+                document, notes = read_any_model(_text(config), str(config))
+                documents.append(document)
             run = run.add((), notes)
     except UserError as error:
         problems += error.problems
-    return run, problems
+    return run.model_copy(update={"documents": tuple(documents)}), problems
 
 
 def _read_source(source: str | Path) -> Reading:
     name, path = str(source), Path(source).expanduser()
     if name == "-":
-        text, name, folder = sys.stdin.read(), "standard input", Path()
+        text, name, folder = _standard_input(), PASTED, Path()
     elif path.is_dir():
         return _read_folder(path, name)
     else:
         text, folder = _text(path), path.parent
-    kind = kind_of(text, name)
+    whole, mends = mended(text, name) if is_bare_json(text, name) else (text, [])
+    kind = kind_of(whole, name)
+    taken = list(taken_for(kind, text, name))
+    if kind == "config" and name != PASTED:  # its own notes come when it is read for its sizes
+        return Reading([Setting("model.config", name, Origin(name))], taken)
+    reading = Reading(notes=[*taken, *mends])
+    reading.add(_read_kind(kind, whole, name, folder))
+    return reading
+
+
+def _read_kind(kind: Kind, text: str, name: str, folder: Path) -> Reading:
     if kind == "shell":
         return _read_script(text, name, folder)
     if kind == "config":
-        return Reading([Setting("model.config", name, Origin(name))])
-    if kind == "arguments":
-        return _read_arguments(text, name)
-    return read_run_file(text, name, kind)
+        document, notes = read_any_model(text, name)
+        return Reading(notes=list(notes), documents=[document])
+    if kind in ("yaml", "toml", "json"):
+        return read_run_file(text, name, kind)
+    return READERS[kind](text, name)
+
+
+def _standard_input() -> str:
+    raw = getattr(sys.stdin, "buffer", None)
+    return sys.stdin.read() if raw is None else _decoded(raw.read(), PASTED)
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return _decoded(path.read_bytes(), str(path))
+    except OSError as error:
+        raise _absent(path, error) from None
+
+
+def _decoded(raw: bytes, name: str) -> str:
+    try:
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise refuse(
-            what=f"{path.name} is not UTF-8 text",
-            where=f"{path}, byte {error.start}",
+            what=f"{PurePosixPath(name).name} is not UTF-8 text",
+            where=f"{name}, byte {error.start}",
             why="scripts, run files and configs are read as UTF-8",
             fix="save it as UTF-8; if it is a weights file, name the folder instead",
         ) from None
-    except OSError as error:
-        raise _absent(path, error) from None
 
 
 def _absent(path: Path, error: OSError) -> UserError:
@@ -140,76 +167,6 @@ def _read_folder(folder: Path, name: str) -> Reading:
         where=COMMAND_LINE,
         why="a folder stands for the model in it",
         fix=f"name the script or the run file in it, or the folder that holds {' or '.join(NAMES)}",
-    )
-
-
-FIRST_LINE = re.compile(r"^[^\S\n]*[^\s#].*$", re.MULTILINE)
-OTHERS = {
-    "zero_optimization": "DeepSpeed's file",
-    "train_micro_batch_size_per_gpu": "DeepSpeed's file",
-    "train_batch_size": "DeepSpeed's file",
-    "compute_environment": "accelerate's file",
-    "distributed_type": "accelerate's file",
-}
-"""Keys by which the files of other programs are known, which are not read by themselves."""
-
-
-def kind_of(text: str, name: str) -> Kind:
-    """What a file is, by its content first and its name second.
-
-    Raises:
-        UserError: for JSON that is broken, and for files that other programs read beside a run.
-    """
-    suffix = PurePosixPath(name).suffix.lower()
-    found = FIRST_LINE.search(text)
-    first = found[0].strip() if found else ""
-    if re.match(r'"\w+"\s*:', first):
-        return "config"
-    if suffix == ".json" or (first.startswith("{") and suffix not in (".yaml", ".yml")):
-        return _kind_of_json(text, name)
-    for key in OTHERS:
-        if line := re.search(rf"^{key}\s*:", text, re.MULTILINE):
-            raise _of_another(key, name, text.count("\n", 0, line.start()) + 1)
-    if suffix in (".sh", ".bash") or text.startswith("#!"):
-        return "shell"
-    if suffix == ".toml" or re.match(r"\[[\w.]+\]\s*(#|$)|[\w.]+\s+=\s", first):
-        return "toml"
-    if suffix in (".yaml", ".yml") or re.match(r"[\w.]+\s*:(\s|$)", first):
-        return "yaml"
-    return "shell"
-
-
-def _kind_of_json(text: str, name: str) -> Kind:
-    values = read_json(text, name)
-    keys: dict[str, object] = cast(dict[str, object], values) if isinstance(values, dict) else {}
-    lines = {path[0]: line for path, line in key_lines(text) if len(path) == 1}
-    for key in OTHERS:
-        if key in keys:
-            raise _of_another(key, name, lines[key])
-    named = PurePosixPath(name).name in NAMES
-    if named or {"model_type", "architectures"} & keys.keys() or family_of(keys) is not None:
-        return "config"
-    sections = {path.partition(".")[0] for path in parameters()}
-    if any(key in sections and isinstance(value, dict) for key, value in keys.items()):
-        return "json"
-    if names() & keys.keys():
-        return "arguments"
-    if any(key in parameters() for key in keys):
-        return "json"
-    raise refuse(
-        what=f"what {name} is cannot be told",
-        where=name,
-        why=f"no key of it is known: {sentence_list(keys, most=4) or 'it has none'}",
-        fix="name a run file, a file of arguments, or the config.json of a model",
-    )
-
-
-def _of_another(key: str, name: str, line: int) -> UserError:
-    return refuse(
-        what=f"{name} is {OTHERS[key]}, and describes no run by itself",
-        where=f"{place(name, line)} ({key})",
-        why="its program reads it beside a training script",
-        fix="name the script, or give it as a flag: --deepspeed FILE",
     )
 
 
@@ -260,6 +217,15 @@ def _read_arguments(text: str, name: str) -> Reading:
     return read_mapping(
         {key: (value, Origin(name, lines[key], key)) for key, value in values.items()}
     )
+
+
+READERS: dict[str, Callable[[str, str], Reading]] = {
+    "arguments": _read_arguments,
+    "pasted": lambda text, name: read_pasted(pasted(text), name),
+    "log": read_log,
+    "state": read_state,
+}
+"""Who reads the kinds that need no more than their text and their name."""
 
 
 def _read_set(values: Mapping[str, object] | Sequence[str]) -> Reading:

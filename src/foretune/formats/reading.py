@@ -9,6 +9,7 @@ from types import NoneType
 from typing import Any, cast, get_args, get_origin
 
 from ..errors import Problem
+from ..params.document import Document
 from ..params.run import parameters
 from ..params.setting import Note, Setting
 
@@ -24,6 +25,8 @@ class Reading:
     """Problems with the value at a path; any later setting of it settles them."""
     programs: list[str] = field(default_factory=list[str])
     """The programs that scripts start (main.py): they have habits that no argument names."""
+    documents: list[Document] = field(default_factory=list[Document])
+    """Files that declare things of their own and set no parameter."""
 
     def add(self, other: Reading) -> None:
         """Takes in what a stronger source says."""
@@ -34,6 +37,7 @@ class Reading:
         self.problems += other.problems
         self.doubts += other.doubts
         self.programs += other.programs
+        self.documents += other.documents
 
     def all_problems(self) -> Iterator[Problem]:
         """The problems, and the doubts that nothing settled."""

@@ -17,21 +17,21 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from ..errors import Problem, UserError, refuse
+from ..errors import Problem, refuse
 from ..files import write_whole
 from ..params.run import Run, parameters
 from ..params.setting import Origin, Setting
 from ..text import place, sentence_list
 from .json_text import key_lines, read_json
 from .reading import Reading
+from .yaml_text import Keys, read_yaml, unreadable
 
 Kind = Literal["yaml", "toml", "json"]
-Keys = tuple[str, ...]
 
 
 def read_run_file(text: str, file: str, kind: Kind) -> Reading:
     """The settings of a run file, each with its line."""
-    values, lines = {"yaml": _yaml, "toml": _toml, "json": _json}[kind](text, file)
+    values, lines = {"yaml": read_yaml, "toml": _toml, "json": _json}[kind](text, file)
     reading = Reading()
     first: dict[Keys, int] = {}
     for keys, line in lines:
@@ -100,31 +100,6 @@ def _json(text: str, file: str) -> Tree:
     return read_json(text, file), list(key_lines(text))
 
 
-def _yaml(text: str, file: str) -> Tree:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    yaml = YAML(typ="safe", pure=True)
-    yaml.allow_duplicate_keys = True  # they are found below, all of them
-    untyped = cast(Any, yaml)
-    try:
-        node = untyped.compose(text)
-        return untyped.constructor.construct_document(node) if node else {}, list(_node_lines(node))
-    except YAMLError as error:
-        marked = cast(Any, error if isinstance(error, MarkedYAMLError) else None)
-        line = marked.problem_mark.line + 1 if marked and marked.problem_mark else None
-        message = marked.problem if marked and marked.problem else str(error)
-        raise _unreadable("YAML", message, place(file, line)) from None
-
-
-def _node_lines(node: Any, above: Keys = ()) -> Iterator[tuple[Keys, int]]:
-    if node is not None and node.id == "mapping":
-        for key, value in node.value:
-            keys = (*above, str(key.value))
-            yield keys, key.start_mark.line + 1
-            yield from _node_lines(value, keys)
-
-
 def _toml(text: str, file: str) -> Tree:
     try:
         values = tomllib.loads(text)  # which finds what is given twice
@@ -133,7 +108,7 @@ def _toml(text: str, file: str) -> Tree:
         message, _, position = str(error).partition(" (at ")
         found = re.match(r"line (\d+)", position)
         where = place(file, int(found[1]) if found else None)
-        raise _unreadable("TOML", message, where) from None
+        raise unreadable("TOML", message, where) from None
 
 
 def _toml_lines(text: str) -> Iterator[tuple[Keys, int]]:
@@ -149,15 +124,6 @@ def _toml_lines(text: str) -> Iterator[tuple[Keys, int]]:
 
 def _toml_keys(dotted: str) -> Keys:
     return tuple(part.strip().strip("\"'") for part in dotted.split("."))
-
-
-def _unreadable(kind: str, message: str, where: str) -> UserError:
-    return refuse(
-        what=f"this is no {kind}: {message}",
-        where=where,
-        why="nothing behind the broken place can be read",
-        fix="mend the file there",
-    )
 
 
 HEADER = "# A run, as foretune reads it. Behind every value stands where it comes from.\n"

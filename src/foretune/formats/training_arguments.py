@@ -255,7 +255,8 @@ def note(name: str, value: object, origin: Origin) -> Note | None:
             for path, meaning in REMOVED[name].read(value).items()
         )
         what = f"{name} is read as {read_as}" if read_as else f"{name} has no effect"
-        return Note(what, str(origin), REMOVED[name].why)
+        kind = "renamed" if read_as else "no effect"
+        return Note(what, str(origin), REMOVED[name].why, kind, name)
     if name == "optim" and str(value) in GONE_OPTIMIZERS:
         what = f"optim {value} is read as optim.name = {GONE_OPTIMIZERS[str(value)]!r}"
         return Note(what, str(origin), WHY_TORCH)

@@ -159,7 +159,14 @@ def _load_other(
 
 
 def _on(device: torch.device | str, model: Any) -> PreTrainedModel:
-    return model if torch.device(device).type == "cpu" else model.to(device)
+    """The model there, unless whoever split or packed it has said where it is."""
+    placed_by_others = (
+        is_deepspeed_zero3_enabled()
+        or is_fsdp_enabled()
+        or hasattr(model, "hf_device_map")
+        or getattr(model, "is_quantized", False)
+    )
+    return model if placed_by_others or torch.device(device).type == "cpu" else model.to(device)
 
 
 OURS = {"dtype", "attn_implementation", "quantization_config"}

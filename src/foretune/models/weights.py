@@ -10,9 +10,8 @@ program that writes *into* the file changes it under the model.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,6 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .checkpoint import read_header, read_tensors, weight_files
-
-STRETCH = 2**28
-"""Bytes of a file that are converted before its pages are given back: they count as memory of this
-process as long as they are mapped.
-"""
 
 PAGE = 4096
 READERS = 4
@@ -51,14 +45,14 @@ def fill(model: Any, folder: Path, take: Take, keeps: Keeps, *, progress: bool) 
         for file in weight_files(folder)[0]:
             headers = {key: header for key, header in read_header(file).items() if key in wanted}
             total = sum(header.nbytes for header in headers.values())
+            read = _reader(file, [key for key, header in headers.items() if keeps(key, header)])
+            taken = pool.map(lambda key, read=read: take(key, read(key)), headers)
             with bar(file.name, total, shown=progress) as shown:
-                for stretch in _stretches(file, headers, keeps):
-                    taken = pool.map(take, stretch, stretch.values())
-                    for key, made in zip(stretch, taken, strict=True):
-                        for name, tensor in made.items():
-                            put(model, name, tensor)
-                        filled |= made.keys()
-                        shown.update(headers[key].nbytes)
+                for key, made in zip(headers, taken, strict=True):
+                    for name, tensor in made.items():
+                        put(model, name, tensor)
+                    filled |= made.keys()
+                    shown.update(headers[key].nbytes)
     return filled
 
 
@@ -111,30 +105,16 @@ def one(file: Path, key: str) -> Tensor:
         return opened.get_tensor(key)
 
 
-def _stretches(
-    file: Path, headers: Mapping[str, Tensor], keeps: Keeps
-) -> Iterator[dict[str, Tensor]]:
-    """These tensors of a file, mapped: first all that stay so, then the others, so many bytes at a
-    time.
-
-    The file is opened anew for each: its pages count until no tensor of that opening is left.
+def _reader(file: Path, kept: list[str]) -> Callable[[str], Tensor]:
+    """What gives a tensor of a file, mapped. Those that stay as they are share one opening; for
+    each other the file is opened anew, so that its pages are given back when it is converted: they
+    count as memory of this process until then.
     """
     if file.suffix != ".safetensors":
-        yield {key: tensor for key, tensor in read_tensors(file).items() if key in headers}
-        return
-    kept = [key for key, header in headers.items() if keeps(key, header)]
-    yield _mapped(file, kept)
-    left = [key for key in headers if key not in set(kept)]
-    while left:
-        length = list(accumulate(headers[key].nbytes for key in left))
-        count = 1 + sum(total <= STRETCH for total in length[1:])
-        yield _mapped(file, left[:count])
-        left = left[count:]
-
-
-def _mapped(file: Path, keys: list[str]) -> dict[str, Tensor]:
+        return read_tensors(file).__getitem__
     with safe_open(file, framework="pt") as opened:
-        return {key: opened.get_tensor(key) for key in keys}
+        mapped = {key: opened.get_tensor(key) for key in kept}
+    return lambda key: mapped[key] if key in mapped else one(file, key)
 
 
 def bar(name: str, total: int, *, shown: bool) -> tqdm:

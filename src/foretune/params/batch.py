@@ -32,10 +32,11 @@ class Batch(Section):
     """
 
     eval: int = param(8, at_least=1, matters=2, unit="examples per device")
-    """Examples per device in evaluation and prediction. When text is generated, the key-value cache
-    of all of them is held at once.
+    """Examples per device in evaluation and prediction; a run that asks for neither does not read
+    it. When text is generated, the key-value cache of all of them is held at once.
 
-    评估与预测时每个设备上的样本数。生成文本时，这些样本的键值缓存会同时占用显存。
+    评估与预测时每个设备上的样本数；两者都没有打开时不会读取它。生成文本时，这些样本的键值缓存会同时
+    占用显存。
     """
 
     drop_last: bool = param(False, matters=1)

@@ -6,6 +6,9 @@ from typing import Literal
 
 from .declare import Section, param
 
+LARGE = 5_000
+"""Rows from which on starting processes costs less than it saves."""
+
 
 class Data(Section):
     """What the model learns from: files, columns and the limits on their length.

@@ -35,9 +35,15 @@ T = TypeVar("T")
 
 
 class Section(BaseModel):
-    """A group of parameters. Frozen; an unknown name is an error."""
+    """A group of parameters. Frozen; an unknown name is an error.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    What pydantic needs to validate one is built when it is first asked for: most runs touch few of
+    the sections.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), defer_build=True
+    )
 
 
 @dataclass(frozen=True, slots=True)

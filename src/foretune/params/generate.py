@@ -14,11 +14,12 @@ class Generate(Section):
     """
 
     enabled: bool = param(False, matters=2)
-    """Let the model write an answer to every row, to be scored against the reference; without it
-    only the loss is computed. It takes one pass per token of the longest answer in a batch.
+    """Let the model write an answer to every row that is evaluated or predicted, to be scored
+    against the reference; without it only the loss is computed. It asks for no evaluation by
+    itself. It takes one pass per token of the longest answer in a batch.
 
-    让模型为每一行写出回答，再与参考答案比较打分；不打开则只计算损失。每个批次要跑的前向次数等于其中
-    最长回答的词元数。
+    评估或预测时，让模型为每一行写出回答，再与参考答案比较打分；不打开则只计算损失。它本身并不会触发
+    评估。每个批次要跑的前向次数等于其中最长回答的词元数。
     """
 
     max_length: int | None = param(

@@ -97,6 +97,7 @@ class Method(Section):
     name: Literal["ptuning", "lora", "full"] | None = param(
         None,
         matters=3,
+        instead="full",
         when_unset=(
             "ptuning when method.prefix.length is written, else full",
             "写了 method.prefix.length 时为 ptuning，否则为 full",

@@ -18,9 +18,11 @@ from pydantic.fields import FieldInfo
 
 from ..errors import Problem, UserError
 from ..text import nearest
+from .accelerate import Accelerate
 from .batch import Batch
 from .data import Data
-from .declare import Section, facts_of, param
+from .declare import Section, Words, facts_of, param
+from .deepspeed import DeepSpeed
 from .document import Document
 from .generate import Generate
 from .launch import Launch
@@ -40,17 +42,19 @@ class Run(Section):
     一次完整的微调。
     """
 
-    model: Model = param(Model())
-    data: Data = param(Data())
-    method: Method = param(Method())
-    batch: Batch = param(Batch())
-    optim: Optim = param(Optim())
-    schedule: Schedule = param(Schedule())
-    precision: Precision = param(Precision())
-    generate: Generate = param(Generate())
-    record: Record = param(Record())
-    launch: Launch = param(Launch())
-    trainer: Trainer = param(Trainer())
+    model: Model = param(Model.model_construct())
+    data: Data = param(Data.model_construct())
+    method: Method = param(Method.model_construct())
+    batch: Batch = param(Batch.model_construct())
+    optim: Optim = param(Optim.model_construct())
+    schedule: Schedule = param(Schedule.model_construct())
+    precision: Precision = param(Precision.model_construct())
+    generate: Generate = param(Generate.model_construct())
+    record: Record = param(Record.model_construct())
+    launch: Launch = param(Launch.model_construct())
+    trainer: Trainer = param(Trainer.model_construct())
+    deepspeed: DeepSpeed = param(DeepSpeed.model_construct())
+    accelerate: Accelerate = param(Accelerate.model_construct())
 
     settings: tuple[Setting, ...] = param(())
     notes: tuple[Note, ...] = param(())
@@ -125,10 +129,14 @@ def parameters() -> dict[str, FieldInfo]:
     return {path: section.model_fields[path.rpartition(".")[2]] for path, section in _walk(Run, "")}
 
 
-@cache
 def section_of(path: str) -> type[BaseModel]:
     """The class that declares the parameter at a dotted path."""
-    return dict(_walk(Run, ""))[path]
+    return _sections()[path]
+
+
+@cache
+def _sections() -> dict[str, type[BaseModel]]:
+    return dict(_walk(Run, ""))
 
 
 def _walk(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[BaseModel]]]:
@@ -144,8 +152,14 @@ def _walk(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[Bas
 def _adapter(path: str) -> TypeAdapter[Any]:
     """Checks one value against its parameter's type and range."""
     field, annotated = parameters()[path], cast(Any, Annotated)
-    adapter: TypeAdapter[Any] = TypeAdapter(annotated[field.annotation, Field(), *field.metadata])
-    return adapter
+    whole: Any = field.annotation
+    parts: list[Any] = list(get_args(whole)) if field.metadata else []
+    if any(get_origin(part) is Literal for part in parts):  # a range holds for numbers alone
+        for part in parts:
+            bound = annotated[part, Field(), *field.metadata] if part in (int, float) else part
+            whole = bound if part is parts[0] else whole | bound
+        return TypeAdapter(whole)
+    return TypeAdapter(annotated[whole, Field(), *field.metadata])
 
 
 def compose(settings: Iterable[Setting], notes: Iterable[Note] = ()) -> Run:
@@ -177,8 +191,20 @@ def compose_sound(
             sound.append(setting)
         except ValidationError as error:
             problems.append(_misfit(setting, error))
-    run = Run.model_validate({**values, "settings": tuple(sound), "notes": tuple(notes)})
-    return run, problems
+    made = _made(Run, {**values, "settings": tuple(sound), "notes": tuple(notes)})
+    return cast(Run, made), problems
+
+
+def _made(section: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
+    """A section of values that were validated one by one, and the defaults of the others."""
+    inside: dict[str, Any] = {}
+    for name, field in section.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            inside[name] = _made(inner, values[name]) if name in values else field.default
+        elif name in values:
+            inside[name] = values[name]
+    return section.model_construct(**inside)
 
 
 def _validated(setting: Setting) -> Any:
@@ -229,28 +255,40 @@ def _misfit(setting: Setting, error: ValidationError) -> Problem:
     )
 
 
-BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+BOUNDS = {
+    "ge": Words("at least", "至少"),
+    "gt": Words("above", "大于"),
+    "le": Words("at most", "至多"),
+    "lt": Words("below", "小于"),
+}
+KINDS = {
+    "one of": Words("one of ", "以下之一："),
+    "list of": Words("list of ", "列表，元素为 "),
+    "mapping": Words("mapping", "映射"),
+    "or": Words(" or ", " 或 "),
+    "none": Words("none", "空"),
+}
 
 
-def expected(field: FieldInfo) -> str:
+def expected(field: FieldInfo, language: str = "en") -> str:
     """What a parameter takes, in words: 'int, at least 1', 'one of cut, drop, refuse'."""
     bounds = [
-        f"{words} {getattr(bound, limit):g}"
+        f"{words.in_language(language)} {getattr(bound, limit):g}"
         for bound in field.metadata
         for limit, words in BOUNDS.items()
         if hasattr(bound, limit)
     ]
-    return ", ".join([_kind(field.annotation), *bounds])
+    return ("，" if language == "zh" else ", ").join([_kind(field.annotation, language), *bounds])
 
 
-def _kind(annotation: Any) -> str:
-    inner = get_args(annotation)
+def _kind(annotation: Any, language: str) -> str:
+    inner, words = get_args(annotation), {key: KINDS[key].in_language(language) for key in KINDS}
     if get_origin(annotation) is Literal:
-        return f"one of {', '.join(map(str, inner))}"
-    if get_origin(annotation) is tuple:
-        return f"list of {_kind(inner[0])}"
+        return words["one of"] + ", ".join(map(str, inner))
+    if get_origin(annotation) in (tuple, list):
+        return words["list of"] + _kind(inner[0], language)
     if get_origin(annotation) is dict:
-        return "mapping"
+        return words["mapping"]
     if inner:  # a union
-        return " or ".join(_kind(part) for part in inner)
-    return "none" if annotation is NoneType else str(annotation.__name__)
+        return words["or"].join(_kind(part, language) for part in inner)
+    return words["none"] if annotation is NoneType else str(annotation.__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 from ..text import place
 
@@ -73,6 +74,10 @@ class Note:
     what: str
     where: str
     why: str
+    kind: Literal["", "renamed", "no effect", "twice", "unknown"] = ""
+    """What is said, where ``check`` tells it as a finding."""
+    name: str = ""
+    """The argument or key that it is about."""
 
     def __str__(self) -> str:
         return f"{self.what} ({self.where}): {self.why}"

@@ -6,7 +6,6 @@ known (no data file, no model config) is left out.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -128,7 +127,7 @@ def _of_steps(forecast: Forecast) -> Named:
         per_epoch = (made.batches_per_epoch, made.accumulation, made.transformers)
         yield _named(steps_per_epoch, *per_epoch)
     if steps is not None and run.record.save_strategy == "steps" and run.record.save_steps > 0:
-        every, limit = run.record.save_steps, run.record.save_total_limit or math.inf
+        every, limit = run.record.save_steps, run.record.save_total_limit
         yield _named(checkpoints, steps, every if every >= 1 else every * steps, limit)
 
 
@@ -138,8 +137,9 @@ def _of_model(forecast: Forecast) -> Named:
         return
     yield _named(model_parameters, shape)
     yield _named(weight_bytes, forecast.total, held_bytes(forecast))
-    chat = kv_cache_bytes, (shape, 1, CHAT_TOKENS, BYTES["float16"])
-    yield kv_cache_bytes.name, Amount(*chat, WHOLE_CHAT)
+    if not shape.encoder_decoder:  # whose cache has a part for the source as well
+        chat = kv_cache_bytes, (shape, 1, CHAT_TOKENS, BYTES["float16"])
+        yield kv_cache_bytes.name, Amount(*chat, WHOLE_CHAT)
 
 
 def _of_training(forecast: Forecast) -> Named:
@@ -181,10 +181,11 @@ def _of_generation(forecast: Forecast, family: Family | None) -> Named:
     run, shape = forecast.run, forecast.shape
     if shape is None:
         return
-    if run.generate.enabled and (run.launch.predict or run.evaluates):
+    answers = run.generate.enabled and (run.launch.predict or run.evaluates)
+    if answers and not shape.encoder_decoder:
         rows = run.batch.eval * (run.generate.num_beams or 1)
-        answers = (shape, rows, run.generate.max_length, BYTES["float16"])
-        yield "eval_cache_bytes", Amount(kv_cache_bytes, answers, ANSWERS)
+        batch = (shape, rows, run.generate.max_length, BYTES["float16"])
+        yield "eval_cache_bytes", Amount(kv_cache_bytes, batch, ANSWERS)
     if not shape.encoder_decoder:
         yield _named(projection_width, shape)
     if isinstance(family, ModelArgs):

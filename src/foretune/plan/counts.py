@@ -112,12 +112,12 @@ def trained_examples(steps: int, micro: int, accumulation: int, devices: int) ->
 
 
 @formula("checkpoints")
-def checkpoints(steps: int, every: float, limit: float) -> int:
+def checkpoints(steps: int, every: float, limit: int | None) -> int:
     """Checkpoints that stay on disk when the run ends.
 
     训练结束时磁盘上留下的检查点数。
     """
-    return int(min(math.ceil(steps / every), limit))
+    return math.ceil(steps / every) if limit is None else min(math.ceil(steps / every), limit)
 
 
 @formula("bytes")

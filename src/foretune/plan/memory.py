@@ -10,12 +10,12 @@ BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
 @formula("bytes")
-def weight_bytes(parameters: int, bytes_each: float) -> int:
+def weight_bytes(parameters: int, bytes_each: float) -> float:
     """The weights of the model as they are held.
 
     模型权重占用的空间。
     """
-    return int(parameters * bytes_each)
+    return parameters * bytes_each
 
 
 @formula("bytes")

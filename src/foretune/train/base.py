@@ -187,9 +187,9 @@ def _json(file: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def load_as_asked(run: Run) -> PreTrainedModel:
-    """The base, or a model with random weights in its place. Raises UserError where it cannot be
-    had as the run wants it.
+def load_as_asked(run: Run, device: torch.device | str = "cpu") -> PreTrainedModel:
+    """The base on ``device``, or a model with random weights in its place. Raises UserError where
+    it cannot be had as the run wants it.
     """
     assert run.model.path is not None
     try:
@@ -197,7 +197,7 @@ def load_as_asked(run: Run) -> PreTrainedModel:
         if run.model.fresh and run.launch.train:
             attention = run.model.attention
             return fresh_model(chosen["config"], dtype=chosen["dtype"], attention=attention)
-        return load_model(run.model.path, **chosen)
+        return load_model(run.model.path, device=device, **chosen)
     except (ValueError, ImportError) as refusal:
         raise refuse(
             what="the model cannot be loaded as asked",

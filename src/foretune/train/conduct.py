@@ -203,7 +203,7 @@ def build_trainer(opened: Opened) -> MethodTrainer:
     arguments = arguments_of(run, use_cpu=device_of(run) == "cpu")
     set_seed(run.launch.seed)  # a fresh prefix or adapter is the same in every process
     assert run.method.name is not None
-    model = load_as_asked(run)
+    model = load_as_asked(run, arguments.device)
     stop_at_turn_ends(model, opened.tokenizer, run)
     tuning: Method = method(run.method.name)
     model = tuning.attach(model, run)

@@ -35,7 +35,7 @@ def foresee(run: Run, *, transformers: str | None = None, tokens: bool = False) 
     run = resolve(run, config.shape if config else None, complete=False)
     version = transformers or installed("transformers")
     if tokens:
-        facts = _measured(run, version)
+        facts = measured(run, version)
     else:
         facts = Facts(
             transformers=version,
@@ -78,7 +78,8 @@ def _counted(wanted: bool, file: str | None, run: Run, split: Split) -> DataFact
     return count_rows(file, run.data, split=split)
 
 
-def _measured(run: Run, version: str) -> Facts:
+def measured(run: Run, version: str) -> Facts:
+    """What the data comes to in tokens of the model's own tokenizer; imports the heavy half."""
     from ..data.measure import measure
     from ..tokenizers import load_tokenizer
 

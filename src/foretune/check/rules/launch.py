@@ -17,6 +17,11 @@ def visible(it: Subject) -> list[str]:
     return [word.strip() for word in words if word.strip()]
 
 
+def plain(it: Subject) -> bool:
+    """Whether the command is known, and starts python without a launcher."""
+    return it.get("launch.launcher") == "python" and it.written("launch.launcher")
+
+
 @rule(
     "L101",
     "launch.visible_devices",
@@ -120,20 +125,20 @@ def gpus_are_left_idle(it: Subject) -> Iterator[Found]:
     启动器只启动指定数量的进程，每个进程用一个 GPU，其余可见的 GPU 都闲着。
     """
     seen, started = visible(it), it.get("launch.processes") or 1
-    if it.get("launch.launcher") != "python" and it.written("launch.processes"):
-        if len(seen) > started:
-            yield it.found(
-                "launch.processes",
-                both(
-                    f"{counted(started, 'process', 'processes')} with {len(seen)} visible GPUs",
-                    f"可见 {len(seen)} 个 GPU，只启动 {started} 个进程",
-                ),
-                fix=both(
-                    f"start {len(seen)} processes, and divide the accumulation by as much to keep "
-                    "the total batch",
-                    f"启动 {len(seen)} 个进程，并相应减小累积次数以保持总批量",
-                ),
-            )
+    told = it.get("launch.launcher") != "python" and it.written("launch.processes")
+    if told and len(seen) > started:
+        yield it.found(
+            "launch.processes",
+            both(
+                f"{counted(started, 'process', 'processes')} with {len(seen)} visible GPUs",
+                f"可见 {len(seen)} 个 GPU，只启动 {started} 个进程",
+            ),
+            fix=both(
+                f"start {len(seen)} processes, and divide the accumulation by as much to keep the "
+                "total batch",
+                f"启动 {len(seen)} 个进程，并相应减小累积次数以保持总批量",
+            ),
+        )
 
 
 @rule(
@@ -198,19 +203,18 @@ def deepspeed_is_started_without_a_launcher(it: Subject) -> Iterator[Found]:
     即使只有一个进程，DeepSpeed 也要知道自己的编号。没有启动器设置的环境变量，它会去找 MPI，然后报
     错 No module named 'mpi4py'。
     """
-    if it.get("launch.deepspeed") is not None and it.get("launch.launcher") == "python":
-        if it.written("launch.launcher"):
-            yield it.found(
-                "launch.launcher",
-                both(
-                    f"--deepspeed {it.get('launch.deepspeed')} with plain python",
-                    f"用 python 直接启动，却写了 --deepspeed {it.get('launch.deepspeed')}",
-                ),
-                fix=both(
-                    "start it with deepspeed --num_gpus=1 ... or torchrun --nproc-per-node=1 ...",
-                    "用 deepspeed --num_gpus=1 ... 或 torchrun --nproc-per-node=1 ... 启动",
-                ),
-            )
+    if it.get("launch.deepspeed") is not None and plain(it):
+        yield it.found(
+            "launch.launcher",
+            both(
+                f"--deepspeed {it.get('launch.deepspeed')} with plain python",
+                f"用 python 直接启动，却写了 --deepspeed {it.get('launch.deepspeed')}",
+            ),
+            fix=both(
+                "start it with deepspeed --num_gpus=1 ... or torchrun --nproc-per-node=1 ...",
+                "用 deepspeed --num_gpus=1 ... 或 torchrun --nproc-per-node=1 ... 启动",
+            ),
+        )
 
 
 @rule(
@@ -273,16 +277,15 @@ def fsdp_is_started_without_a_launcher(it: Subject) -> Iterator[Found]:
 
     FSDP 在启动器启动的各进程之间切分；用 python 直接启动时没有其他进程，transformers 会拒绝。
     """
-    if it.get("launch.fsdp") and it.get("launch.launcher") == "python":
-        if it.written("launch.launcher"):
-            yield it.found(
-                "launch.fsdp",
-                both("--fsdp with plain python", "用 python 直接启动，却写了 --fsdp"),
-                fix=both(
-                    "start it with torchrun --nproc-per-node=N ...",
-                    "用 torchrun --nproc-per-node=N ... 启动",
-                ),
-            )
+    if it.get("launch.fsdp") and plain(it):
+        yield it.found(
+            "launch.fsdp",
+            both("--fsdp with plain python", "用 python 直接启动，却写了 --fsdp"),
+            fix=both(
+                "start it with torchrun --nproc-per-node=N ...",
+                "用 torchrun --nproc-per-node=N ... 启动",
+            ),
+        )
 
 
 @rule(
@@ -351,7 +354,8 @@ def unused_parameters_are_sought_under_checkpointing(it: Subject) -> Iterator[Fo
     错 Expected to mark a variable ready only once。
     """
     sought = it.get("launch.ddp_find_unused_parameters")
-    how = it.get("batch.gradient_checkpointing_kwargs") or {}
+    how: dict[str, object] = it.get("batch.gradient_checkpointing_kwargs") or {}
+    reentrant = "use_reentrant" in how and bool(how["use_reentrant"])
     if not (sought and it.get("batch.gradient_checkpointing") and processes(it) > 1):
         return
     if not uses_deepspeed(it) and not it.get("launch.fsdp"):
@@ -362,7 +366,7 @@ def unused_parameters_are_sought_under_checkpointing(it: Subject) -> Iterator[Fo
                 "ddp_find_unused_parameters 与梯度检查点同时使用",
             ),
             fix=both("write ddp_find_unused_parameters false", "把它设为 false"),
-            severity="error" if how.get("use_reentrant") else "warning",
+            severity="error" if reentrant else "warning",
             change={"launch.ddp_find_unused_parameters": False},
         )
 

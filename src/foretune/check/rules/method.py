@@ -208,3 +208,108 @@ def the_projection_is_far_larger_than_the_prefix(it: Subject) -> Iterator[Found]
             "像官方脚本那样去掉 prefix_projection，除非训练不稳定",
         ),
     )
+
+
+@rule(
+    "M107",
+    "method.name",
+    severity="error",
+    source="https://github.com/zai-org/ChatGLM-6B/blob/main/ptuning/main.py",
+    flags=Example({"launch.train": True, "method.name": "ptuning"}),
+    allows=Example({"launch.train": True, "method.prefix.length": 128}),
+)
+def a_prefix_has_no_length(it: Subject) -> Iterator[Found]:
+    """P-Tuning v2 trains so many positions in every layer as pre_seq_len says; there is no default,
+    and the authors' script without it trains every weight.
+
+    P-Tuning v2 在每一层训练 pre_seq_len 个位置；它没有默认值，官方脚本不写它时会训练全部权重。
+    """
+    if it.get("method.name") == "ptuning" and it.get("method.prefix.length") is None:
+        yield it.found(
+            "method.name",
+            both(
+                "method.name is ptuning without pre_seq_len", "方法为 ptuning，却没有 pre_seq_len"
+            ),
+            fix=both("write pre_seq_len 128", "写上 pre_seq_len 128"),
+        )
+
+
+@rule(
+    "M108",
+    "batch.gradient_checkpointing_kwargs",
+    "method.prefix.length",
+    severity="error",
+    source="torch 2.13, utils/checkpoint.py: reentrant checkpointing sees positional inputs alone",
+    flags=Example(
+        {
+            "launch.train": True,
+            "method.prefix.length": 128,
+            "batch.gradient_checkpointing": True,
+            "batch.gradient_checkpointing_kwargs": {"use_reentrant": True},
+        }
+    ),
+    allows=Example(
+        {
+            "launch.train": True,
+            "method.prefix.length": 128,
+            "batch.gradient_checkpointing": True,
+            "batch.gradient_checkpointing_kwargs": {"use_reentrant": False},
+        }
+    ),
+)
+def the_prefix_gets_no_gradient(it: Subject) -> Iterator[Found]:
+    """Reentrant checkpointing hands gradients to the positional inputs of a layer and to nothing
+    else. A prefix comes in as the cache, so nothing of it would train; foretune refuses.
+
+    可重入的检查点只把梯度传给层的位置参数。前缀是以缓存的形式传入的，因此完全得不到训
+    练；foretune 会拒绝。
+    """
+    how: dict[str, object] = it.get("batch.gradient_checkpointing_kwargs") or {}
+    on = it.get("batch.gradient_checkpointing") and how.get("use_reentrant")
+    if it.get("launch.train") and it.get("method.name") == "ptuning" and on:
+        yield it.found(
+            "batch.gradient_checkpointing_kwargs",
+            both("use_reentrant with a prefix", "训练前缀时打开了 use_reentrant"),
+            fix=both('write {"use_reentrant": false}', '写 {"use_reentrant": false}'),
+        )
+
+
+@rule(
+    "M109",
+    "method.prefix.length",
+    "method.lora.rank",
+    "method.lora.targets",
+    "method.lora.alpha",
+    "method.lora.dropout",
+    severity="warning",
+    source="foretune, tune: one method trains",
+    flags=Example(
+        {"launch.train": True, "method.prefix.length": 128, "method.lora.rank": 8}, model=CHATGLM2
+    ),
+    allows=Example({"launch.train": True, "method.prefix.length": 128}, model=CHATGLM2),
+)
+def settings_of_two_methods_are_written(it: Subject) -> Iterator[Found]:
+    """A run trains a prefix, adapters or every weight, one of them; the settings of the others have
+    no effect.
+
+    一次训练只用一种方法：前缀、适配器或全部权重；其他方法的设置不起作用。
+    """
+    lora = [f"method.lora.{name}" for name in ("rank", "targets", "alpha", "dropout")]
+    owners = {"ptuning": ["method.prefix.length"], "lora": lora}
+    method = it.get("method.name")
+    others = [
+        path
+        for name, paths in owners.items()
+        if name != method
+        for path in paths
+        if it.written(path) and it.get(path) is not None
+    ]
+    if it.get("launch.train") and others:
+        yield it.found(
+            others[0],
+            both(
+                f"{sentence_list(others)} beside the method {method}: no effect",
+                f"方法为 {method}，{sentence_list(others)} 不起作用",
+            ),
+            fix=both("leave it out, or write method.name", "去掉它，或写明 method.name"),
+        )

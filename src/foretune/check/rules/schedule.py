@@ -106,7 +106,7 @@ def the_run_ends_before_its_warm_up(it: Subject) -> Iterator[Found]:
             "warm up over 3 to 10 % of the steps (a value below 1 is a share of them)",
             "预热取总步数的 3% 到 10%（小于 1 的值表示比例）",
         ),
-        change={"schedule.warmup": 0.05},
+        change={"schedule.warmup": float(max(1, made.steps // 20))},
     )
 
 

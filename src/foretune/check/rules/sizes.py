@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...params.run import Run, parameters
+from ...params.run import Run
 from ..rule import Subject
 
 GIB = 2**30
@@ -22,7 +22,8 @@ def uses_deepspeed(it: Subject) -> bool:
 
 def zero_stage(it: Subject) -> int:
     """What DeepSpeed shards: 0 nothing, 1 the optimizer, 2 gradients too, 3 weights too."""
-    return int(it.get(STAGE) or 0) if STAGE in parameters() else 0
+    stage = it.get(STAGE)
+    return stage if isinstance(stage, int) else 0
 
 
 def shards_weights(it: Subject) -> str | None:
@@ -35,3 +36,21 @@ def shards_weights(it: Subject) -> str | None:
 def processes(it: Subject) -> int:
     """Processes on all machines together."""
     return it.run.launch.all_processes
+
+
+OFFLOADED = {
+    "deepspeed.zero_optimization.offload_optimizer.device": ("adam_bytes", "gradient_bytes"),
+    "deepspeed.zero_optimization.offload_param.device": ("weight_bytes",),
+}
+
+
+def offloads(it: Subject) -> set[str]:
+    """The amounts of memory that DeepSpeed moves off the GPU."""
+    away = {
+        name
+        for path, names in OFFLOADED.items()
+        if it.get(path) in ("cpu", "nvme")
+        for name in names
+    }
+    fsdp = "offload" in str(it.get("launch.fsdp") or "")
+    return {"weight_bytes", "gradient_bytes", "adam_bytes"} if fsdp else away

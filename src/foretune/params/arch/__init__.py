@@ -43,13 +43,14 @@ def family_of(config: Mapping[str, Any]) -> type[Family] | None:
 
 
 def read_architecture(
-    config: Mapping[str, Any], *, where: str = "config.json"
+    config: Mapping[str, Any], *, where: str = "config.json", family: type[Family] | None = None
 ) -> tuple[Family | None, dict[str, Any]]:
-    """The declared part of a config.json, and the keys that its family does not know.
+    """The declared part of a config.json, and the keys that its family does not know. The family is
+    the one that is given, or the one that the keys tell.
 
     ``(None, config)`` where no family matches. Raises UserError with all values that cannot be.
     """
-    family = family_of(config)
+    family = family or family_of(config)
     if family is None:
         return None, dict(config)
     known = family.keys()

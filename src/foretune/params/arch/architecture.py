@@ -107,9 +107,11 @@ class ModelKeys(Section):
     """
 
     transformers_version: str | None = param(None)
-    """Version of transformers that wrote the file. Not a requirement.
+    """Version of transformers that wrote the file. Not a requirement: nothing is chosen by it. It
+    tells a reader by which version's arithmetic the steps in a log of that training were counted.
 
-    写出该文件的 transformers 版本，并非版本要求。
+    写出该文件的 transformers 版本，并非版本要求，加载时不看它。读者可以由它得知，当时训练日志中的步
+    数是按哪个版本的算法计数的。
     """
 
     use_cache: bool = param(True)

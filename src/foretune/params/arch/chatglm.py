@@ -58,9 +58,9 @@ class ChatGLM(Tunable):
     """
 
     inner_hidden_size: int = param(16384, at_least=1)
-    """Width inside the feed-forward block, which has no gate.
+    """Width inside the feed-forward block, whose two matrices have GELU between them and no gate.
 
-    前馈层内部的宽度，没有门控。
+    前馈层内部的宽度；两个矩阵之间是 GELU，没有门控。
     """
 
     layernorm_epsilon: float = param(1e-5, above=0)

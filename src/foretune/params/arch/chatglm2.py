@@ -116,11 +116,13 @@ class ChatGLM2(Tunable):
 
     seq_length: int = param(2048, at_least=1, matters=2, unit="positions")
     """Rows of the table of rotary positions. No text is cut to it or padded up to it and no
-    tokenizer reads it. A position beyond it is an error in the published code; foretune computes
-    the angles without a table, and only the quality falls.
+    tokenizer reads it: what cuts a text is max_source_length and max_target_length of the training
+    script. A position beyond it is an error in the published code; foretune computes the angles
+    without a table, and only the quality falls.
 
-    旋转位置表的行数。文本不会按它截断或补齐，分词器也不读取它。官方代码中超过它的位置会报错；
-    foretune 不用表而直接计算角度，超过后只是质量下降。
+    旋转位置表的行数。文本不会按它截断或补齐，分词器也不读取它：截断文本的是训练脚本
+    的 max_source_length 和 max_target_length。官方代码中超过它的位置会报错；foretune 不用表而直接
+    计算角度，超过后只是质量下降。
     """
 
     rope_ratio: float = param(1.0, above=0)
@@ -219,6 +221,17 @@ class ChatGLM2(Tunable):
     follow it, and foretune does not read it.
 
     把词嵌入转为 float32。官方发布的权重都没有使用，半精度权重无法配合它，foretune 也不读取它。
+    """
+
+    pad_token_id: int | None = param(None, at_least=0, matters=2)
+    """Token id that fills the finished rows of a batch while generating. In training it does
+    nothing with the published scripts: they pad, and mask the padding in the labels, by the
+    tokenizer's own pad token, which in ChatGLM2 is id 0. Only with a script that masks labels by
+    this key, and only where it is the end token, does the model never learn to stop.
+
+    批量生成时填充已结束行的词元 id。用官方脚本训练时它不起作用：官方脚本填充数据、在标签中屏蔽填充
+    位置，用的都是分词器自己的填充词元，在 ChatGLM2 中编号为 0。只有按这个键屏蔽标签的脚本，并且它恰
+    好是结束词元时，模型才会学不会停下。
     """
 
     tie_word_embeddings: bool = param(False)

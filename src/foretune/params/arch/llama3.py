@@ -68,10 +68,11 @@ class ModelArgs(Family):
     n_kv_heads: int | None = param(
         None, at_least=1, matters=2, when_unset="n_heads", instead="n_heads"
     )
-    """Number of key heads, and of value heads, that the query heads share. The key-value cache
-    shrinks in proportion.
+    """Number of key heads, and of value heads, that the query heads share; the key-value cache
+    shrinks in proportion. Left out, every query head has its own: plain multi-head attention.
 
-    查询头所共用的键头（以及值头）的数量。键值缓存按比例缩小。
+    查询头所共用的键头（以及值头）的数量，键值缓存按比例缩小。不写时每个查询头各有自己的键和值，即普
+    通的多头注意力。
     """
 
     vocab_size: int = param(-1, at_least=-1, matters=2)
@@ -94,9 +95,9 @@ class ModelArgs(Family):
     """
 
     norm_eps: float = param(1e-5, above=0)
-    """Added to the mean square inside every norm.
+    """Added to the mean square, inside the root, in every norm (RMSNorm).
 
-    各归一化层中加在均方上的小数。
+    各归一化层（RMSNorm）中，在开方之前加在均方上的小数。
     """
 
     rope_theta: float | int = param(500000, above=0)

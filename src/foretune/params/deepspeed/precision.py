@@ -158,10 +158,11 @@ class TorchAutocast(Section):
     """
 
     enabled: bool = param(False, source="DeepSpeed 0.19.8, runtime/torch_autocast.py")
-    """Wrap every forward pass in torch.autocast. It cannot stand beside fp16 or bf16, which convert
-    the weights.
+    """Wrap every forward pass in torch.autocast. It is meant for weights in float32;
+    zero_quantized_weights beside it is refused.
 
-    每次前向都在 torch.autocast 中进行。不能与会转换权重的 fp16、bf16 同时使用。
+    每次前向都在 torch.autocast 中进行。它适用于 float32 的权重；与 zero_quantized_weights 同时打开
+    会被拒绝。
     """
 
     dtype: (
@@ -214,10 +215,10 @@ class DataTypes(Section):
         when_unset=("as fp16.enabled or bf16.enabled say", "由 fp16.enabled 或 bf16.enabled 决定"),
         source="DeepSpeed 0.19.8, runtime/config.py and engine.py",
     )
-    """Number type of the parameters. It can only repeat what the fp16 and bf16 blocks say; anything
-    else is refused.
+    """Number type of the parameters. It can only repeat what the blocks for half precision say;
+    anything else is refused.
 
-    参数的数值类型。只能与 fp16、bf16 配置块一致，否则会被拒绝。
+    参数的数值类型。只能与半精度的配置块一致，否则会被拒绝。
     """
 
     buffer_dtype: Literal["fp32", "fp16", "bf16"] | None = param(

@@ -1,4 +1,4 @@
-"""The zero_optimization block of ds_config.json: what ZeRO partitions, in which portions, and what it keeps."""
+"""The zero_optimization block of ds_config.json: what ZeRO shares out, and in what portions."""
 
 from __future__ import annotations
 

@@ -1,0 +1,109 @@
+"""A page as Markdown: a table for every group, and the effects below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .labels import MATTERS, STARS, say
+from .page import Group, Item, Page
+from .phrases import (
+    FEW,
+    as_written,
+    change_line,
+    effect_heading,
+    facts,
+    from_where,
+    gone_line,
+    heading,
+    place_of,
+    with_unit,
+)
+
+
+def markdown(page: Page, language: str) -> str:
+    """The whole page."""
+    return "\n".join(_lines(page, language)).strip() + "\n"
+
+
+def _lines(page: Page, language: str) -> Iterator[str]:
+    for group in page.groups:
+        yield from _group(group, language) if group.name else _alone(group, language)
+    if page.autos:
+        yield from (f"## {say('autos', language)}", "")
+        for where, path, value, origin in page.autos:
+            yield f"- {where} → `{path}` = `{as_written(value)}` ({from_where(origin, language)})"
+        yield ""
+    for label, names in (("silent", page.silent), ("hidden", page.hidden)):
+        if names:
+            quoted = ", ".join(f"`{name}`" for name in names)
+            yield from (say(label, language, names=quoted, count=len(names)), "")
+    if page.notes:
+        yield from (f"## {say('notes', language)}", "")
+        yield from (f"- {note}" for note in page.notes)
+
+
+def _group(group: Group, language: str) -> Iterator[str]:
+    yield f"## {group.name}" + (f" (`{group.file}`)" if group.file else "")
+    yield ""
+    yield group.about.in_language(language)
+    yield from (f"\n{remark.in_language(language)}" for remark in group.remarks)
+    yield ""
+    heads = ("parameter", "value", "origin", "means")
+    yield "| " + " | ".join(("", *(say(head, language) for head in heads))) + " |"
+    yield "|---|---|---|---|---|"
+    for item in group.items:
+        cells = (
+            STARS[item.entry.facts.matters],
+            f"`{item.entry.name}`",
+            f"`{with_unit(item, language)}`",
+            place_of(item, group, language),
+            item.entry.words.in_language(language),
+        )
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    yield ""
+    for item in group.items:
+        if item.effect is not None:
+            yield f"**`{item.entry.name}`** {effect_heading(item, language)}"
+            yield ""
+            yield from _changes(item, language)
+            yield ""
+
+
+def _changes(item: Item, language: str) -> Iterator[str]:
+    assert item.effect is not None
+    for change in item.effect.changes[:FEW]:
+        yield f"- {change_line(change, language)}  "
+        yield f"  `{change.here.text_in(language)}`"
+
+
+def _alone(group: Group, language: str) -> Iterator[str]:
+    if group.gone is not None:
+        yield from (gone_line(group, language), "")
+    for item in group.items:
+        yield from _declaration(item, language)
+
+
+def _declaration(item: Item, language: str) -> Iterator[str]:
+    entry = item.entry
+    yield f"## {heading(item)}"
+    yield ""
+    yield entry.words.in_language(language)
+    yield ""
+    if item.shown:
+        yield f"- {say('value', language)}: `{with_unit(item, language)}`"
+        yield f"- {say('origin', language)}: {from_where(item.origin, language)}"
+    for label, text in facts(entry, language):
+        yield f"- {say(label, language)}: {text}"
+    matters = entry.facts.matters
+    yield f"- {say('matters', language)}: {STARS[matters]} {MATTERS[matters].in_language(language)}"
+    yield ""
+    if item.effect is not None:
+        yield effect_heading(item, language)
+        yield ""
+        yield from _changes(item, language)
+        yield ""
+    if item.rules:
+        yield from (f"{say('rules', language)}:", "")
+        for rule in item.rules:
+            yield f"- **{rule.code}** {rule.severity}: {rule.words.in_language(language)}"
+        yield ""

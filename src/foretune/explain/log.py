@@ -1,0 +1,331 @@
+"""What the numbers of a Trainer's log, or of its state, say together: the arithmetic behind them,
+what could have made them, and what in the logged values is wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..formats.model_config import ModelFile
+from ..params.declare import Words
+from ..params.document import Document
+from ..params.trainer_state import TrainerState
+from ..params.training_log import TrainingLog
+from ..plan.formula import Formula
+from ..plan.logged import BEFORE, Candidate, Counting, candidates, countings, devices, published
+from ..plan.steps import batches_per_epoch, passes, steps_per_epoch, total_batch, total_steps
+from ..text import counted, number
+
+MANY_PASSES = 10
+"""Passes over the data from which learning by heart is the danger that is named."""
+
+
+def remarks_on(document: Document, model: ModelFile | None = None) -> Iterator[Words]:
+    """What a log or a state says beside its single lines; nothing for any other document."""
+    declared = document.declared
+    if isinstance(declared, TrainingLog):
+        yield from _batch(declared)
+        yield from _steps(declared)
+        yield from _trainable(declared, model)
+        yield from history(declared.log_history)
+    elif isinstance(declared, TrainerState):
+        yield from _state(declared)
+        yield from history(declared.log_history)
+
+
+def _worked(formula: Formula[..., float], *arguments: Any) -> Words:
+    """A formula with its numbers, in both languages."""
+    working, value = formula.working(*arguments), formula(*arguments)
+    return Words(*(f"{working} = {formula.shown(value, language)}" for language in ("en", "zh")))
+
+
+def _batch(log: TrainingLog) -> Iterator[Words]:
+    """How many devices the total batch tells of."""
+    found = devices(log)
+    if found is not None:
+        told = _worked(total_batch, log.micro, log.accumulation, found)
+        yield Words(
+            f"Total batch: {told.en}. So {counted(found, 'device')} took part.",
+            f"总批量：{told.zh}。可见当时用了 {found} 个设备。",
+        )
+    elif log.total_batch and log.micro and log.accumulation:
+        product = log.micro * log.accumulation
+        yield Words(
+            f"The total batch {log.total_batch:,} is no multiple of {log.micro} × "
+            f"{log.accumulation} = {product:,}: these lines are not of one run.",
+            f"总批量 {log.total_batch:,} 不是 {log.micro} × {log.accumulation} = {product:,} 的倍数："
+            "这几行不是出自同一次训练。",
+        )
+
+
+def _steps(log: TrainingLog) -> Iterator[Words]:
+    """Which way of counting gives the logged steps, and what others would give."""
+    found = list(countings(log))
+    if not found or log.steps is None:
+        return
+    giving = [one for one in found if one.gives(log.steps)]
+    if giving:
+        chosen = giving[0]
+        yield _arithmetic(chosen)
+        yield from _releases(found, giving)
+        per_epoch = chosen.made.steps_per_epoch
+    elif begun := [one for one in found if one.begins(log.steps)]:
+        per_epoch = begun[-1].made.steps_per_epoch
+        share = _worked(passes, log.steps, per_epoch)
+        yield Words(
+            f"{log.steps:,} steps fill no whole number of passes: max_steps decided, or a part of "
+            f"an epoch was asked for. {share.en}.",
+            f"{log.steps:,} 步不是整数遍：步数由 max_steps 决定，或要求的轮数不是整数。{share.zh}。",
+        )
+    else:
+        made = ", ".join(sorted({f"{one.made.steps:,}" for one in found}))
+        yield Words(
+            f"No way of counting gives {log.steps:,} steps; these numbers come to {made}. Rows "
+            "that come from a stream, or lines of several runs, would explain it.",
+            f"没有哪种计数方法能得到 {log.steps:,} 步，按这些数字应为 {made}。可能是流式数据，或这几行出"
+            "自不同的训练。",
+        )
+        return
+    yield from _passes(log, log.steps / per_epoch)
+
+
+def _arithmetic(chosen: Counting) -> Words:
+    made = chosen.made
+    batches = _worked(batches_per_epoch, made.examples, made.micro, made.devices, chosen.drop_last)
+    each = _worked(steps_per_epoch, made.batches_per_epoch, made.accumulation, chosen.transformers)
+    whole = _worked(total_steps, made.epochs, made.steps_per_epoch)
+    return Words(
+        f"Steps: {batches.en} an epoch; {each.en} an epoch; {whole.en}.",
+        f"步数：每轮 {batches.zh}；每轮 {each.zh}；合计 {whole.zh}。",
+    )
+
+
+def _releases(found: Sequence[Counting], giving: Sequence[Counting]) -> Iterator[Words]:
+    """The versions of transformers that count so, where they differ."""
+    plain = {one.transformers == BEFORE: one for one in found if not one.drop_last}
+    before, since = plain.get(True), plain.get(False)
+    if before is None or since is None or before.made.steps == since.made.steps:
+        return
+    old, new = before.made, since.made
+    left = old.batches_per_epoch % old.accumulation
+    counts = Words(
+        f"Before transformers 4.52 what is left over at the end of an epoch "
+        f"({counted(left, 'micro batch', 'micro batches')}) made no step: {old.steps:,} = "
+        f"{old.epochs:,} × {old.steps_per_epoch:,}. Since then it makes one more: {new.steps:,} = "
+        f"{new.epochs:,} × {new.steps_per_epoch:,}.",
+        f"transformers 4.52 之前，每轮末尾剩下的部分（{left} 个微批次）不算一步：{old.steps:,} = "
+        f"{old.epochs:,} × {old.steps_per_epoch:,}；从 4.52 起多算一步：{new.steps:,} = "
+        f"{new.epochs:,} × {new.steps_per_epoch:,}。",
+    )
+    older = before in giving
+    dropped = any(one.drop_last and one.transformers != BEFORE for one in giving)
+    so = Words(
+        "So this log is of " + ("an older version" if older else "4.52 or later"),
+        "因此该日志出自" + ("更早的版本" if older else " 4.52 或更高版本"),
+    )
+    or_dropped = Words(
+        ", or of a run with dataloader_drop_last.", "，或该训练使用了 dataloader_drop_last。"
+    )
+    end = or_dropped if older and dropped else Words(".", "。")
+    yield Words(f"{counts.en} {so.en}{end.en}", f"{counts.zh}{so.zh}{end.zh}")
+
+
+def _passes(log: TrainingLog, times: float) -> Iterator[Words]:
+    if times >= MANY_PASSES and log.num_examples:
+        yield Words(
+            f"{number(times)} passes over {log.num_examples:,} examples: so many teach the rows by "
+            "heart, however few parameters train. Hold rows back and evaluate on them.",
+            f"对 {log.num_examples:,} 个样本训练 {number(times)} 遍：无论可训练参数多少，这么多遍都会让"
+            "模型死记数据。应留出一部分数据用于评估。",
+        )
+
+
+def _trainable(log: TrainingLog, model: ModelFile | None) -> Iterator[Words]:
+    """What could have trained."""
+    trainable = log.trainable or log.peft_trainable
+    if not trainable:
+        return
+    if model is not None:
+        models = [(type(model.architecture).__name__, model.architecture)]
+    else:
+        models = list(published())
+        if log.peft_all:  # which PEFT counts with what it adds
+            base = log.peft_all - trainable
+            models = [one for one in models if one[1].shape.num_parameters == base] or models
+    found = list(candidates(trainable, models))
+    if not found:
+        among = (
+            Words("this model", "该模型") if model else Words("published sizes", "已知的公开尺寸")
+        )
+        yield Words(
+            f"Nothing that is known gives exactly {trainable:,} trainable parameters on {among.en}.",
+            f"在{among.zh}上，没有已知的设置恰好得到 {trainable:,} 个可训练参数。",
+        )
+        return
+    ways = [_way(one, named=model is None) for one in found]
+    share = trainable / found[0].parameters
+    told = "; or ".join(way.en for way in ways), "；或 ".join(way.zh for way in ways)
+    yield Words(
+        f"{trainable:,} trainable parameters: {told[0]}. That is {share:.2%} of "
+        f"{found[0].parameters:,}.",
+        f"{trainable:,} 个可训练参数：{told[1]}。占 {found[0].parameters:,} 的 {share:.2%}。",
+    )
+
+
+def _way(found: Candidate, *, named: bool) -> Words:
+    setting = found.explanation.setting
+    zh = setting.replace(" on every linear", "，加在所有线性层上").replace(" on ", "，加在 ")
+    zh = zh.replace(" and prefix_projection", " 且启用 prefix_projection")
+    zh = zh.replace("every parameter", "全部参数")
+    method = found.explanation.method.replace("full fine-tuning", "全量微调")
+    of = Words(f" ({found.model})" if named else "", f"{found.model} 的 " if named else "")
+    return Words(f"{found.explanation}{of.en}", f"{of.zh}{method}（{zh}）")
+
+
+def _state(state: TrainerState) -> Iterator[Words]:
+    """How far the run had come, and what its numbers make of an epoch."""
+    done, planned = state.global_step, state.max_steps
+    if done > 0 and planned > 0:
+        end = Words("the run is over", "训练已结束")
+        if done < planned:
+            end = Words(
+                f"it can go on from here, with {planned - done:,} steps to go",
+                f"可以从这里继续，还剩 {planned - done:,} 步",
+            )
+        yield Words(
+            f"{done:,} of {planned:,} steps are made ({done / planned:.0%}): {end.en}.",
+            f"已完成 {planned:,} 步中的 {done:,} 步（{done / planned:.0%}）：{end.zh}。",
+        )
+    if done > 0 and state.epoch:
+        each = done / state.epoch
+        yield Words(
+            f"{done:,} steps are {number(state.epoch)} epochs: about {number(round(each))} steps "
+            "an epoch.",
+            f"{done:,} 步为 {number(state.epoch)} 轮：每轮约 {number(round(each))} 步。",
+        )
+        if planned and state.num_train_epochs - math.ceil(planned / each) > 1:
+            yield Words(
+                f"So the planned {planned:,} steps end after {planned / each:.2f} epochs: max_steps "
+                f"decides, and not the {state.num_train_epochs:,} epochs.",
+                f"因此计划的 {planned:,} 步在 {planned / each:.2f} 轮后结束：由 max_steps 决定，而不是"
+                f" {state.num_train_epochs:,} 轮。",
+            )
+    if state.best_metric is not None and state.best_global_step is not None:
+        yield Words(
+            f"The best value so far, {number(state.best_metric)}, was reached at step "
+            f"{state.best_global_step:,}; {done - state.best_global_step:,} steps since then "
+            "brought none better.",
+            f"到目前为止的最好值 {number(state.best_metric)} 出现在第 {state.best_global_step:,} 步，"
+            f"此后 {done - state.best_global_step:,} 步没有更好的结果。",
+        )
+
+
+History = Sequence[Mapping[str, Any]]
+
+
+def history(logged: History) -> Iterator[Words]:
+    """What the values that were logged on the way show: a loss that is no loss, a learning rate that
+    does not move, a model that learns by heart.
+    """
+    losses = _of(logged, "loss")
+    if losses:
+        yield from _losses(losses)
+    yield from _learning_rates(_of(logged, "learning_rate"))
+    yield from _gradients(_of(logged, "grad_norm"))
+    yield from _evaluations(logged)
+
+
+def _of(logged: History, key: str) -> list[float]:
+    values = (one.get(key) for one in logged)
+    return [value for value in values if isinstance(value, int | float)]
+
+
+def _losses(losses: list[float]) -> Iterator[Words]:
+    bad = sum(not math.isfinite(loss) for loss in losses)
+    zeros = sum(loss == 0 for loss in losses)
+    sound = [loss for loss in losses if math.isfinite(loss)]
+    if bad:
+        yield Words(
+            f"The loss is not a number in {bad:,} of {len(losses):,} lines: the weights are ruined "
+            "from the first of them on. Half precision that overflowed, or a learning rate that is "
+            "too large.",
+            f"{len(losses):,} 条日志中有 {bad:,} 条损失不是数字：从第一条起权重就已损坏。原因是半精度溢"
+            "出，或学习率过大。",
+        )
+    if zeros:
+        yield Words(
+            f"The loss is exactly zero in {zeros:,} of {len(losses):,} lines. No model is that good: "
+            "either no token has a label (everything is masked or cut off), or the loss was not a "
+            "number and logging_nan_inf_filter put what stood before in its place.",
+            f"{len(losses):,} 条日志中有 {zeros:,} 条损失恰好为零。没有模型能做到：要么没有任何词元带标"
+            "签（全部被屏蔽或截掉），要么损失不是数字，被 logging_nan_inf_filter 换成了此前的值。",
+        )
+    if len(sound) > 1 and not zeros:
+        yield Words(
+            f"The loss goes from {number(sound[0])} to {number(sound[-1])} over "
+            f"{len(losses):,} lines; the lowest is {number(min(sound))}.",
+            f"{len(losses):,} 条日志中损失从 {number(sound[0])} 变为 {number(sound[-1])}，最低 "
+            f"{number(min(sound))}。",
+        )
+
+
+FEW_LINES = 3
+
+
+def _learning_rates(rates: list[float]) -> Iterator[Words]:
+    if len(rates) < FEW_LINES or len(set(rates)) > 1:
+        return
+    if rates[0] == 0:
+        yield Words(
+            f"The learning rate is zero in all {len(rates):,} lines: nothing learns. The optimizer "
+            "makes no step (every gradient overflows in fp16), or the schedule was over before "
+            "this run began.",
+            f"全部 {len(rates):,} 条日志的学习率都为零：什么也没学。可能是优化器没有走任何一步（fp16 下梯"
+            "度每次都溢出），或学习率调度在本次开始前就已结束。",
+        )
+    else:
+        yield Words(
+            f"The learning rate stays at {rates[0]:g} in all {len(rates):,} lines: the schedule is "
+            "constant, or the steps are skipped because gradients overflow in fp16.",
+            f"全部 {len(rates):,} 条日志的学习率都是 {rates[0]:g}：调度为常数，或者因 fp16 梯度溢出而跳过"
+            "了这些步。",
+        )
+
+
+def _gradients(norms: list[float]) -> Iterator[Words]:
+    zeros = sum(norm == 0 for norm in norms)
+    bad = sum(not math.isfinite(norm) for norm in norms)
+    if zeros:
+        yield Words(
+            f"The gradient is zero in {zeros:,} of {len(norms):,} lines: no token had a label, or "
+            "nothing that trains is on the way from the loss.",
+            f"{len(norms):,} 条日志中有 {zeros:,} 条梯度为零：没有词元带标签，或可训练的参数与损失不相"
+            "连。",
+        )
+    if bad:
+        yield Words(
+            f"The gradient is not a number in {bad:,} of {len(norms):,} lines: in fp16 such a step "
+            "is skipped, otherwise it ruins the weights.",
+            f"{len(norms):,} 条日志中有 {bad:,} 条梯度不是数字：fp16 下会跳过该步，否则会破坏权重。",
+        )
+
+
+def _evaluations(logged: History) -> Iterator[Words]:
+    """Where the loss on the validation rows turned, while that of training went on falling."""
+    scored = [one for one in logged if isinstance(one.get("eval_loss"), int | float)]
+    if len(scored) < FEW_LINES:
+        return
+    best = min(range(len(scored)), key=lambda index: scored[index]["eval_loss"])
+    if best < len(scored) - 1:
+        lowest, last = scored[best]["eval_loss"], scored[-1]["eval_loss"]
+        epoch = scored[best].get("epoch")
+        at = f" (epoch {number(epoch)})" if isinstance(epoch, int | float) else ""
+        zh = f"（第 {number(epoch)} 轮）" if isinstance(epoch, int | float) else ""
+        yield Words(
+            f"eval_loss is lowest in evaluation {best + 1} of {len(scored)}{at}, {number(lowest)}, "
+            f"and ends at {number(last)}: what came after that made the model no better.",
+            f"eval_loss 在 {len(scored)} 次评估中的第 {best + 1} 次{zh}最低，为 {number(lowest)}，最终为"
+            f" {number(last)}：此后的训练没有让模型更好。",
+        )

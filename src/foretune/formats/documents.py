@@ -1,0 +1,90 @@
+"""Files beside a run whose keys are declared and set no parameter: how each is read, in the types
+that are declared, with what is wrong or unknown said as notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from ..params.document import Document
+from ..params.setting import Note
+from ..text import nearest, place
+from .json_text import key_lines, mended, read_json
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def field_names(section: type[BaseModel]) -> dict[str, str]:
+    """The keys of a file that a section declares, each with the name of its field."""
+    return {field.alias or name: name for name, field in section.model_fields.items()}
+
+
+def of_known_types(
+    section: type[S], keys: Mapping[str, Any], file: str, lines: Mapping[str, int]
+) -> tuple[S, list[Note]]:
+    """The declared keys in their types; one whose value is of no such type is left out, with a
+    note: the program that reads the file may know more of it than is known here.
+    """
+    known = field_names(section)
+    given = {key: value for key, value in keys.items() if key in known}
+    notes: list[Note] = []
+    while True:
+        try:
+            return section.model_validate(given), notes
+        except ValidationError as failed:
+            for error in failed.errors():
+                key = str(error["loc"][0]) if error["loc"] else ""
+                if key not in given:
+                    return section.model_construct(), notes
+                what = f"{key} = {_short(given.pop(key))} is no value that is known of it"
+                why = f"{error['msg'][:1].lower()}{error['msg'][1:]}"
+                notes.append(Note(what, place(file, lines.get(key)), why))
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def unknown_keys(
+    unknown: Iterable[str],
+    known: Iterable[str],
+    keys: Mapping[str, Any],
+    file: str,
+    lines: Mapping[str, int],
+    *,
+    why: str,
+) -> Iterator[Note]:
+    """A note for each of the unknown keys of a file, with the nearest that is known."""
+    known = list(known)
+    for key in unknown:
+        like = nearest(key, known, at_least=0.8)
+        reason = f"did you mean {like}?" if like and like not in keys else why
+        what = f"{key} is read by nothing here"
+        yield Note(what, place(file, lines.get(key)), reason, "unknown", key)
+
+
+def read_document(
+    text: str, file: str, *, kind: str, section: type[BaseModel], unread: str
+) -> tuple[Document, list[Note]]:
+    """A JSON file of declared keys; ``unread`` is why a key that is not declared has no effect.
+
+    Raises:
+        UserError: where it is no JSON, or holds something else than keys.
+    """
+    plain, notes = mended(text, file)
+    keys: dict[str, Any] = read_json(plain, file)
+    lines = top_lines(plain)
+    declared, odd = of_known_types(section, keys, file, lines)
+    known = field_names(section)
+    unknown = [key for key in keys if key not in known]
+    notes += [*odd, *unknown_keys(unknown, known, keys, file, lines, why=unread)]
+    return Document(kind=kind, file=file, declared=declared, keys=keys, lines=lines), notes
+
+
+def top_lines(text: str) -> dict[str, int]:
+    """The line of each key of readable JSON that stands at the top."""
+    return {path[0]: line for path, line in key_lines(text) if len(path) == 1}

@@ -1,0 +1,144 @@
+"""What a file is, told by its content first and its name second."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Literal, cast
+
+from ..errors import UserError, refuse
+from ..params.arch import family_of
+from ..params.run import parameters
+from ..params.setting import Note
+from ..text import place, sentence_list
+from . import trainer_state
+from .flags import names
+from .json_text import is_bare, key_lines, mended, read_json
+from .model_config import NAMES
+from .pasted import pasted
+from .training_log import is_log
+
+Kind = Literal[
+    "shell", "yaml", "toml", "json", "arguments", "config", "pasted", "log", "state",
+]  # fmt: skip
+
+TAKEN_FOR: dict[Kind, str] = {
+    "shell": "a training script",
+    "yaml": "a run file in YAML",
+    "toml": "a run file in TOML",
+    "json": "a run file in JSON",
+    "arguments": "arguments of a training script in JSON",
+    "config": "a model's config.json",
+    "state": "a Trainer's state",
+}
+"""What text of a kind is said to be, where its name does not say so; what is pasted says more."""
+
+SUFFIXES = (".sh", ".bash", ".yaml", ".yml", ".toml", ".json")
+
+
+def is_bare_json(text: str, name: str) -> bool:
+    """Whether it is JSON that was copied without its outer brackets."""
+    return is_bare(text) and PurePosixPath(name).suffix.lower() not in (".yaml", ".yml")
+
+
+def taken_for(kind: Kind, text: str, name: str) -> Iterator[Note]:
+    """What a text was taken for whose name does not say what it is."""
+    flat = kind == "shell" and "\n" not in text.strip() and " --" in text
+    if kind in TAKEN_FOR and (PurePosixPath(name).suffix.lower() not in SUFFIXES or flat):
+        what = TAKEN_FOR[kind] + (" that was flattened into one line" if flat else "")
+        yield Note(f"taken for {what}", name, "its content says what it is")
+
+
+FIRST_LINE = re.compile(r"^[^\S\n]*[^\s#].*$", re.MULTILINE)
+OTHERS = {
+    "zero_optimization": "DeepSpeed's file",
+    "train_micro_batch_size_per_gpu": "DeepSpeed's file",
+    "train_batch_size": "DeepSpeed's file",
+    "compute_environment": "accelerate's file",
+    "distributed_type": "accelerate's file",
+}
+"""Keys by which the files of other programs are known, which are not read by themselves."""
+
+
+MODEL_KEYS = {
+    "model_type", "architectures", "hidden_size", "num_attention_heads", "num_hidden_layers",
+    "num_layers", "d_model", "n_embd", "n_layer",
+}  # fmt: skip
+"""Keys by which the config.json of a model is known, whole or in part."""
+
+
+def kind_of(text: str, name: str) -> Kind:
+    """What a file is, by its content first and its name second.
+
+    Raises:
+        UserError: for JSON that is broken, and for files that other programs read beside a run.
+    """
+    suffix = PurePosixPath(name).suffix.lower()
+    text = mended(text, name)[0] if is_bare_json(text, name) else text
+    found = FIRST_LINE.search(text)
+    first = found[0].strip() if found else ""
+    if suffix not in SUFFIXES and not text.startswith("#!") and is_log(text):
+        return "log"
+    if suffix == ".json" or (first.startswith("{") and suffix not in (".yaml", ".yml")):
+        return _kind_of_json(text, name)
+    for key in OTHERS:
+        if line := re.search(rf"^{key}\s*:", text, re.MULTILINE):
+            raise _of_another(key, name, text.count("\n", 0, line.start()) + 1)
+    if suffix in (".sh", ".bash") or text.startswith("#!"):
+        return "shell"
+    if suffix == ".toml" or re.match(r"\[[\w.]+\]\s*(#|$)", first) or _is_toml_run(text):
+        return "toml"
+    if suffix not in SUFFIXES and pasted(text):
+        return "pasted"
+    if re.match(r"[\w.]+\s+=\s", first):
+        return "toml"
+    if suffix in (".yaml", ".yml") or re.match(r"[\w.]+\s*:(\s|$)", first):
+        return "yaml"
+    return "shell"
+
+
+def _is_toml_run(text: str) -> bool:
+    """Whether it is TOML that sets parameters of a run, with or without headers."""
+    try:
+        keys = tomllib.loads(text).keys() if "=" in text else set[str]()
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return False
+    return bool(keys & {path.partition(".")[0] for path in parameters()})
+
+
+def _kind_of_json(text: str, name: str) -> Kind:
+    values = read_json(text, name)
+    keys: dict[str, object] = cast(dict[str, object], values) if isinstance(values, dict) else {}
+    lines = {path[0]: line for path, line in key_lines(text) if len(path) == 1}
+    if keys.keys() >= trainer_state.KEYS:
+        return "state"
+    for key in OTHERS:
+        if key in keys:
+            raise _of_another(key, name, lines[key])
+    named = PurePosixPath(name).name in NAMES
+    if named or MODEL_KEYS & keys.keys() or family_of(keys) is not None:
+        return "config"
+    sections = {path.partition(".")[0] for path in parameters()}
+    if any(key in sections and isinstance(value, dict) for key, value in keys.items()):
+        return "json"
+    if names() & keys.keys():
+        return "arguments"
+    if any(key in parameters() for key in keys):
+        return "json"
+    raise refuse(
+        what=f"what {name} is cannot be told",
+        where=name,
+        why=f"no key of it is known: {sentence_list(keys, most=4) or 'it has none'}",
+        fix="name a run file, a file of arguments, or the config.json of a model",
+    )
+
+
+def _of_another(key: str, name: str, line: int) -> UserError:
+    return refuse(
+        what=f"{name} is {OTHERS[key]}, and describes no run by itself",
+        where=f"{place(name, line)} ({key})",
+        why="its program reads it beside a training script",
+        fix="name the script, or give it as a flag: --deepspeed FILE",
+    )

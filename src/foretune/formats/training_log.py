@@ -1,0 +1,175 @@
+"""A Trainer's log, as it was printed, among the other lines of a terminal, or pasted into one
+paragraph.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from ..errors import refuse
+from ..params.document import Document
+from ..params.setting import Note
+from ..params.training_log import LoggedValues, TrainingLog
+from ..text import counted, place
+from .documents import field_names, of_known_types
+from .reading import Reading
+
+KIND, LAST = "training log", "last logged values"
+LABELS = [label for label in field_names(TrainingLog) if label != "log_history"]
+HEADING = re.compile(r"\*{5} *(?P<name>Running \w+|\w+ metrics) *\*{5}")
+TRAINING = "Running training"
+IN_EVALUATION = {"Num examples": "Evaluation: Num examples", "Batch size": "Evaluation: Batch size"}
+LINE = re.compile(
+    rf"(?P<label>{'|'.join(map(re.escape, [*LABELS, 'Batch size']))})"
+    r"\s*[=:]\s*(?P<value>\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?)"
+)
+LOGGED = re.compile(r"\{\s*['\"][A-Za-z_]\w*['\"]\s*:[^{}\n]*\}")
+METRIC = re.compile(r"^[ \t]*(?P<label>\w+)[ \t]+=[ \t]+(?P<value>[\d.:,e+-]+|nan|inf)\s*$", re.M)
+IS_LOG = re.compile(
+    r"\*{5} *Running (?:training|Evaluation|Prediction)|\bNum examples\s*=\s*\d"
+    r"|\bTotal optimization steps\s*=|\btrainable params:\s*[\d,]+ \|\|"
+    r"|\{\s*['\"](?:loss|eval_loss|train_runtime|current_steps)['\"]\s*:"
+)
+
+
+def is_log(text: str) -> bool:
+    """Whether text holds a line that only a Trainer logs."""
+    return IS_LOG.search(text) is not None
+
+
+def read_log(text: str, file: str) -> Reading:
+    """What a Trainer's log says, as documents: the block before the first step, and the values that
+    it logged, of which the last are a document of their own.
+
+    Raises:
+        UserError: where not one line of it can be read.
+    """
+    keys, lines = _block(text)
+    history = list(_records(text))
+    if not keys and not history:
+        raise refuse(
+            what=f"no line of {file} can be read as a Trainer's",
+            where=file,
+            why="what it looks like a log for is cut off",
+            fix="paste the lines from '***** Running training *****' on",
+        )
+    if history:
+        keys["log_history"] = tuple(values for values, _ in history)
+        lines["log_history"] = history[0][1]
+    declared, notes = of_known_types(TrainingLog, keys, file, lines)
+    whole = Document(kind=KIND, file=file, declared=declared, keys=keys, lines=lines)
+    block = counted(len(keys) - bool(history), "line") + " of the block before the first step"
+    told = f"it has {block}" + (f" and values logged {len(history):,} times" if history else "")
+    notes = [Note("taken for a Trainer's log", file, told), *notes]
+    reading = Reading(notes=notes, documents=[whole])
+    if history:
+        document, more = last_values(history, file)
+        reading.documents.append(document)
+        reading.notes += more
+    return reading
+
+
+def last_values(
+    history: list[tuple[Mapping[str, Any], int | None]], file: str
+) -> tuple[Document, list[Note]]:
+    """The last of each value that was logged, with its line."""
+    last: dict[str, Any] = {}
+    lines: dict[str, int] = {}
+    for values, line in history:
+        for key, value in values.items():
+            last[key] = value
+            if line is not None:
+                lines[key] = line
+    known = field_names(LoggedValues)
+    odd = sorted(key for key in last if key not in known)
+    declared, notes = of_known_types(LoggedValues, last, file, lines)
+    if odd:
+        why = "the metrics of a script, or of another program"
+        notes.append(Note(f"logged too: {', '.join(odd)}", file, why))
+    return Document(kind=LAST, file=file, declared=declared, keys=last, lines=lines), notes
+
+
+def _block(text: str) -> tuple[dict[str, Any], dict[str, int]]:
+    """The labelled numbers; those of an evaluation under names of their own. The first counts."""
+    keys: dict[str, Any] = {}
+    lines: dict[str, int] = {}
+    headings = [(found.start(), found["name"]) for found in HEADING.finditer(text)]
+    line, before = 1, 0
+    for found in LINE.finditer(text):
+        line += text.count("\n", before, found.start())
+        before = found.start()
+        under = [name for start, name in headings if start < before]
+        evaluates = bool(under) and under[-1] != TRAINING
+        label = IN_EVALUATION.get(found["label"], "") if evaluates else found["label"]
+        if label in (*LABELS, *IN_EVALUATION.values()) and label not in keys:
+            keys[label], lines[label] = _number(found["value"]), line
+    return keys, lines
+
+
+def _number(text: str) -> float:
+    plain = text.replace(",", "")
+    return int(plain) if plain.isdecimal() and len(plain) < 30 else float(plain)
+
+
+def _records(text: str) -> Iterator[tuple[dict[str, Any], int]]:
+    """The values of every line like {'loss': 1.5, 'epoch': 0.1}, and those of a block of metrics,
+    with their lines.
+    """
+    line, before = 1, 0
+    for found in LOGGED.finditer(text):
+        line += text.count("\n", before, found.start())
+        before = found.start()
+        values = _logged(found[0])
+        if values:
+            yield values, line
+    for heading in HEADING.finditer(text):
+        if heading["name"].endswith("metrics"):
+            end = text.find("*****", heading.end())
+            block = text[heading.end() : len(text) if end < 0 else end]
+            found = {one["label"]: _metric(one["value"]) for one in METRIC.finditer(block)}
+            if found:
+                yield found, text.count("\n", 0, heading.start()) + 1
+
+
+NAMES = {"current_steps": "step", "lr": "learning_rate"}
+"""What LLaMA-Factory's trainer_log.jsonl calls them."""
+
+
+def _logged(text: str) -> dict[str, Any]:
+    """The numbers of one such line; transformers 5 prints them as texts."""
+    plain = re.sub(r"(?<=[:\s])(-?)(nan|inf|NaN|Infinity)\b", r"'\1\2'", text)
+    try:
+        values: object = json.loads(plain) if '"' in plain[:3] else ast.literal_eval(plain)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return {}
+    pairs = cast(dict[object, object], values).items() if isinstance(values, dict) else ()
+    numbers = {NAMES.get(str(key), str(key)): _float(value) for key, value in pairs}
+    return {key: value for key, value in numbers.items() if value is not None}
+
+
+def _float(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value) if isinstance(value, str | float) else value
+    except ValueError:
+        return None
+
+
+def _metric(text: str) -> float:
+    """A number, or a time as '0:12:34.56', in seconds."""
+    parts = text.split(":")
+    try:
+        return sum(float(part) * 60**place for place, part in enumerate(reversed(parts)))
+    except (ValueError, OverflowError):
+        return math.nan
+
+
+def where(document: Document, key: str) -> str:
+    """The place of a line of a log."""
+    return place(document.file, document.lines.get(key))

@@ -1,0 +1,64 @@
+"""YAML with the line of every key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, cast
+
+from ..errors import UserError, refuse
+from ..text import place
+
+Keys = tuple[str, ...]
+
+
+def read_yaml(
+    text: str, file: str, version: Literal["1.1", "1.2"] = "1.2"
+) -> tuple[Any, list[tuple[Keys, int]]]:
+    """What YAML text spells ({} where it spells nothing), and every key of it with its line.
+
+    In 1.1, which PyYAML reads, a bare ``no`` is false and ``1e-5`` is text; in 1.2 they are text
+    and a number.
+
+    Raises:
+        UserError: with the place where it is broken.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.allow_duplicate_keys = True  # who reads the keys finds them, all of them
+    if version == "1.1":
+        yaml.version = (1, 1)
+    untyped = cast(Any, yaml)
+    try:
+        node = untyped.compose(text)
+        lines = list(_node_lines(node, set()))
+        return untyped.constructor.construct_document(node) if node else {}, lines
+    except YAMLError as error:
+        marked = cast(Any, error if isinstance(error, MarkedYAMLError) else None)
+        line = marked.problem_mark.line + 1 if marked and marked.problem_mark else None
+        message = marked.problem if marked and marked.problem else str(error).split("\n")[0]
+        raise unreadable("YAML", message, place(file, line)) from None
+    except (RecursionError, ValueError, TypeError, AttributeError, KeyError) as error:
+        what = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise unreadable("YAML", what, file) from None
+
+
+def _node_lines(node: Any, seen: set[int], above: Keys = ()) -> Iterator[tuple[Keys, int]]:
+    """An alias stands for what was seen already, and may stand for what it is in."""
+    if node is not None and node.id == "mapping" and id(node) not in seen:
+        seen.add(id(node))
+        for key, value in node.value:
+            keys = (*above, str(key.value))
+            yield keys, key.start_mark.line + 1
+            yield from _node_lines(value, seen, keys)
+
+
+def unreadable(kind: str, message: str, where: str) -> UserError:
+    """What a user is told of text that cannot be read as what it is."""
+    return refuse(
+        what=f"this is no {kind}: {message}",
+        where=where,
+        why="nothing behind the broken place can be read",
+        fix="mend the file there",
+    )
