@@ -30,7 +30,7 @@ def test_a_rule_says_where_it_comes_from_and_what_it_is_about(one: Rule):
     assert one.source
     assert one.fields
     for path in one.fields:
-        assert path in parameters() or path.startswith((CONFIG, ARGUMENT)), path
+        assert path in parameters() or path.startswith((CONFIG, ARGUMENT, "*")), path
     assert re.fullmatch(r"[A-Z]\d{3}", one.code)
 
 

@@ -205,11 +205,11 @@ def test_the_first_example_is_shown_with_its_trained_part_marked(small, write):
     tok, file = small("chatglm"), write("t.json", ROWS)
     assert first_example_text(prepared(file, tok, **LIMITS).dataset, tok).splitlines() == [
         "the first example: 6 tokens, 3 trained, between ⟦⟧",
-        "你好⟦a<1604><1605>⟧",
+        "你好[gMASK]⟦<sop>a<eop>⟧",
     ]
     tok = small("chatglm2")
     shown = first_example_text(prepared(file, tok, **LIMITS).dataset, tok)
-    assert shown.endswith("[Round 1]\n\n问：你好\n\n答：⟦a<2>⟧")
+    assert shown.endswith("\n[gMASK]sop[Round 1]\n\n问：你好\n\n答：⟦a</s>⟧")
 
 
 def test_measuring_takes_the_files_that_the_run_uses(small, write):

@@ -144,7 +144,7 @@ def test_the_first_example_shows_what_is_written(tok, write):
     tokens = len(dataset[0]["input_ids"]) + len(dataset[0]["labels"])
     head, text = first_example_text(dataset, tok).splitlines()
     assert f"{tokens} tokens, {len(dataset[0]['labels'])} trained" in head
-    assert text == "March 5⟦三月五日<2>⟧"
+    assert text == "March 5</s>⟦三月五日</s>⟧"
 
 
 # --- batches

@@ -91,7 +91,7 @@ def test_the_width_of_metas_feed_forward_block_is_computed(
     (tmp_path / "params.json").write_text(json.dumps(keys))
     run = read(tmp_path / "params.json")
     assert values(of(run, "dim"))["ffn_hidden_dim"][0] == width
-    text = explain(run, ["multiple_of"])
+    text = " ".join(explain(run, ["multiple_of"]).split())
     assert f"{width:,} elements" in text and "ceil(" in text
 
 
@@ -99,7 +99,7 @@ def test_metas_cache_of_32_rows_and_2048_positions_is_32_gib(tmp_path: Path):
     keys = {"dim": 4096, "n_layers": 32, "n_heads": 32, "vocab_size": -1, "max_batch_size": 32,
             "max_seq_len": 2048}  # fmt: skip
     (tmp_path / "params.json").write_text(json.dumps(keys))
-    found = of(read(tmp_path / "params.json"), "max_batch_size")
+    found = of(read(tmp_path / "params.json"), "config.max_batch_size")
     assert values(found)["meta_cache_bytes"][0] == 32 * 2**30
 
 
@@ -115,13 +115,13 @@ def test_every_size_of_every_family_has_an_effect_on_its_published_model():
     for family in families():
         traits = family.model_validate(family.published).traits
         assert traits is not None, family
-        for concept in ("hidden", "layers", "heads", "vocab"):
+        for concept in ("hidden", "layers", "vocab"):
             key = traits.keys[concept]
             planned, _ = example(of_config(family, key))
             found = effect(planned, of_config(family, key))
             assert found is not None, (family, key)
             seen += 1
-    assert seen >= 20
+    assert seen >= 24
 
 
 def test_effects_never_fail_for_any_parameter_or_key():

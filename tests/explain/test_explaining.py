@@ -208,7 +208,7 @@ def test_json_is_stable(whole: Run):
     assert set(length) == {
         "key", "name", "family", "words", "takes", "default", "when_unset", "unit", "matters",
         "also", "source", "has_effect", "value", "has_value", "file", "line", "spelling", "reason",
-        "effect", "example", "rules",
+        "effect", "computed", "example", "rules",
     }  # fmt: skip
     assert (length["value"], length["line"], length["unit"]) == (128, 1, "positions")
     change = next(

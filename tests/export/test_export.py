@@ -18,12 +18,15 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+import foretune
 from exported import BUFFERS, OWN, config_of, export, refused, same, weights
 from foretune.cli import main
 from foretune.errors import UserError
 from foretune.export import write
+from foretune.models.hf import native_model, published_config
 from foretune.models.loading import load_model
 from foretune.models.quantized import PackWhileLoading
+from foretune.params.arch.transformer import Transformer
 from foretune.tune import prefix
 from small_models import small_model
 
@@ -120,6 +123,20 @@ def test_other_models_of_transformers_are_written_as_they_are(tmp_path: Path):
     assert same(weights(tmp_path / "out"), dict(model.state_dict()))
 
 
+def test_the_original_transformer_is_written_as_it_is(tmp_path: Path):
+    config = {
+        "model_type": "original-transformer", "vocab_size": 40, "d_model": 32, "num_layers": 2,
+        "num_attention_heads": 4, "ffn_hidden_dim": 48, "max_seq_len": 64,
+    }  # fmt: skip
+    model = native_model(Transformer)(published_config(Transformer).from_dict(config))
+    model.save_pretrained(tmp_path / "base")
+    export(tmp_path / "base", tmp_path / "out", max_shard_size="20KB")
+    again = load_model(tmp_path / "out", dtype=torch.float32).state_dict()
+    assert all(torch.equal(again[key], tensor) for key, tensor in model.state_dict().items())
+    (problem,) = refused(tmp_path / "base", tmp_path / "hf", layout="hf")
+    assert "no architecture that computes" in problem.why
+
+
 # --- what was tuned
 
 
@@ -150,6 +167,8 @@ def test_an_adapter_is_merged_as_peft_merges_it(family: str, tmp_path: Path):
         torch.testing.assert_close(got[key], want[key])
         changed += not torch.equal(got[key], tensor)
     assert changed == 4
+    run = foretune.read(set={"model.path": str(base), "method.checkpoint": str(tuned)})
+    assert same(weights(export(run, tmp_path / "run", dtype="float32").folder), got)
     assert config_of(tmp_path / "out")["auto_map"] == config_of(base)["auto_map"]
 
 

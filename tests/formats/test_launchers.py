@@ -142,8 +142,6 @@ def test_a_number_of_processes_that_cannot_be_known_is_a_doubt(count: str):
         ("deepspeed", "the number of processes is not in the script"),
         ("accelerate launch", "the number of processes is not in the script"),
         ("torchrun --nproc_per_node=auto", "the number of processes is not in the script"),
-        ("accelerate launch --config_file no.yaml", "no.yaml is not there"),
-        ("accelerate launch --num_processes 1 --zero_stage 2", "zero_stage is not taken over"),
         ("deepspeed --num_gpus 1 -H hosts", "where the processes run is not taken over"),
     ],
 )

@@ -11,12 +11,16 @@ from pathlib import Path
 import pytest
 
 from foretune.cli import OPTIONS, VERBS
+from foretune.check.rule import rules
 from foretune.explain.reference import PAGES, page
+from foretune.explain.run_schema import SCHEMA, schema_text
 from foretune.formats import official, training_arguments
 from foretune.formats.flags import names
 from foretune.formats.launchers import TABLES
 from foretune.formats.read import read
+from foretune.formats.removed_arguments import REMOVED
 from foretune.params.run import parameters
+from foretune.plan.formula import FORMULAS
 
 ROOT = Path(__file__).resolve().parents[2]
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
@@ -217,9 +221,29 @@ def without_comments(text: str) -> list[str]:
 # --- what is generated
 
 
-@pytest.mark.parametrize("language", PAGES)
-def test_the_reference_is_fresh(language: str):
+REFERENCE = ROOT / "docs" / "reference"
+
+
+@pytest.mark.parametrize("file", PAGES)
+def test_the_reference_is_fresh(file: str):
     """`python -m foretune.explain.reference docs/reference` makes it so."""
-    committed = ROOT / "docs" / "reference" / PAGES[language]
-    assert committed.read_text("utf-8") == page(language)
-    assert committed.read_text("utf-8").count("\n### `") == len(parameters())
+    assert (REFERENCE / file).read_text("utf-8") == page(file)
+
+
+def test_the_reference_is_whole():
+    made = {path.name for path in REFERENCE.iterdir()}
+    assert made == {*PAGES, SCHEMA}
+    for ending in (".md", ".zh.md"):
+        texts = {
+            name: (REFERENCE / f"{name}{ending}").read_text("utf-8")
+            for name in ("parameters", "config-keys", "formulas", "rules", "removed")
+        }
+        assert texts["parameters"].count("\n### `") == len(parameters())
+        assert texts["config-keys"].count("\n### `") > 150
+        assert texts["formulas"].count("\n## `") == len(FORMULAS)
+        assert texts["rules"].count("\n## ") == len(rules())
+        assert texts["removed"].count("\n- `") == len(REMOVED)
+
+
+def test_the_schema_of_the_run_file_is_fresh():
+    assert (REFERENCE / SCHEMA).read_text("utf-8") == schema_text()

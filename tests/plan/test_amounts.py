@@ -6,7 +6,7 @@ import pytest
 
 from foretune.explain.entry import of_config, of_run
 from foretune.explain.example import example
-from foretune.params.arch import families
+from foretune.params.arch import families, family_of
 from foretune.params.arch.chatglm2 import ChatGLM2
 from foretune.params.arch.llama3 import ModelArgs
 from foretune.plan.counts import (
@@ -19,6 +19,7 @@ from foretune.plan.parameters import prefix_parameters
 
 @pytest.mark.parametrize("family", families(), ids=lambda family: family.__name__)
 def test_the_parameters_of_a_formula_are_those_that_were_counted(family):
+    assert family_of(family.published) is family
     shape = family.model_validate(family.published).shape
     assert model_parameters(shape) == shape.num_parameters
     assert parameters_of_prefix(128, shape) == prefix_parameters(shape, 128, projection=False)

@@ -30,9 +30,20 @@ def first_example_text(dataset: Examples, tokenizer: Any) -> str:
 def marked(input_ids: list[int], labels: list[int], tokenizer: Any) -> str:
     """The text in order, what has a label between brackets: 'a b ⟦c d⟧'.
 
+    A token that decoding hides is named where it stands, '⟦b</s>⟧'.
     A label that is not the token at its place stands before that token: Baichuan learns the end of
     an answer where the next question begins, 'a ⟦b</s>⟧<user> c'.
     """
+    names = {i: token for token, i in tokenizer.get_vocab().items()}
+
+    def text_of(ids: list[int]) -> str:
+        parts: list[str] = []
+        for hidden, group in groupby(ids, key=lambda token: is_hidden(token, tokenizer, names)):
+            run = list(group)
+            named = (names.get(token, f"<{token}>") for token in run)
+            parts.append("".join(named) if hidden else tokenizer.decode(run))
+        return "".join(parts)
+
     parts: list[str] = []
     pairs = zip(input_ids, labels, strict=True)
     for (trained, other), group in groupby(
@@ -40,14 +51,12 @@ def marked(input_ids: list[int], labels: list[int], tokenizer: Any) -> str:
     ):
         ids, learnt = map(list, zip(*group, strict=True))
         if trained:
-            # ChatGLM2 gives its special tokens no text; their id says which one it is.
-            ends = "".join(f"<{token}>" for token in learnt if is_silent(token, tokenizer))
-            parts.append(f"{OPEN}{tokenizer.decode(learnt)}{ends}{CLOSE}")
+            parts.append(f"{OPEN}{text_of(learnt)}{CLOSE}")
         if other:
-            parts.append(tokenizer.decode(ids))
+            parts.append(text_of(ids))
     return "".join(parts).replace(CLOSE + OPEN, "")
 
 
-def is_silent(token: int, tokenizer: Any) -> bool:
-    """Whether decoding hides a token; a lone blank is not hidden."""
-    return not tokenizer.decode([token]) and tokenizer.convert_ids_to_tokens(token) != "▁"
+def is_hidden(token: int, tokenizer: Any, names: dict[int, str]) -> bool:
+    """Whether decoding gives nothing for a token; a lone blank is not hidden."""
+    return not tokenizer.decode([token]) and names.get(token) != "▁"

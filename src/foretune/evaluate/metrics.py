@@ -15,9 +15,8 @@ from statistics import fmean
 from typing import Any, Literal
 
 from ..errors import refuse
+from ..params.generate import METRICS
 from ..text import nearest
-
-METRICS = ("rouge-1", "rouge-2", "rouge-l", "bleu-4", "exact_match")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

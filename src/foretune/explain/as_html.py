@@ -39,7 +39,8 @@ article header code { font-size: 1rem; font-weight: 600; } .value { color: var(-
 .stars { color: var(--mark); font-size: .8rem; letter-spacing: .1em; }
 ul { margin: .3rem 0 .3rem 1.2rem; padding: 0; } dl { display: grid; grid-template-columns:
   max-content 1fr; gap: .15rem 1rem; margin: .6rem 0; } dt { color: var(--soft); } dd { margin: 0;
-  overflow-wrap: anywhere; } nav a { margin-right: .8rem; color: var(--mark); }
+  overflow-wrap: anywhere; } nav { display: flex; flex-wrap: wrap; gap: .1rem .8rem; }
+nav a { color: var(--mark); }
 """
 
 
@@ -110,6 +111,9 @@ def _head(item: Item, where: str, language: str) -> Iterator[str]:
 
 
 def _effect(item: Item, language: str) -> Iterator[str]:
+    for amount in item.computed:
+        working = f"{amount.label(language)}: {amount.text_in(language)}"
+        yield f'<span class="formula">{escape(working)}</span>'
     if item.effect is None:
         return
     yield f"<p>{escape(effect_heading(item, language))}</p><ul>"

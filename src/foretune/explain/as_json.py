@@ -48,6 +48,10 @@ def _item(item: Item, language: str) -> dict[str, Any]:
         "has_value": item.shown,
         **_origin(item.origin),
         "effect": None if item.effect is None else _effect(item.effect, language),
+        "computed": [
+            {"amount": one.formula.name, "value": one.value, "formula": one.text_in(language)}
+            for one in item.computed
+        ],
         "example": None if item.example is None else item.example.in_language(language),
     }
     rules = [

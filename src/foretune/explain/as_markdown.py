@@ -67,6 +67,11 @@ def _group(group: Group, language: str) -> Iterator[str]:
             yield ""
             yield from _changes(item, language)
             yield ""
+        for amount in item.computed:
+            yield (
+                f"**`{item.entry.name}`** {amount.label(language)}: `{amount.text_in(language)}`"
+            )
+            yield ""
 
 
 def _changes(item: Item, language: str) -> Iterator[str]:
@@ -102,6 +107,8 @@ def _declaration(item: Item, language: str) -> Iterator[str]:
         yield ""
         yield from _changes(item, language)
         yield ""
+    for amount in item.computed:
+        yield from (f"{amount.label(language)}: `{amount.text_in(language)}`", "")
     if item.rules:
         yield from (f"{say('rules', language)}:", "")
         for rule in item.rules:

@@ -93,6 +93,9 @@ class Text:
     def effect(self, item: Item, told: set[str]) -> Iterator[str]:
         """What the value changes, each formula once."""
         if item.effect is None:
+            for amount in item.computed:
+                line = f"{amount.label(self.language)}: {amount.text_in(self.language)}"
+                yield from self.paragraph(line, INDENT, f"{INDENT}  ")
             return
         yield from self.paragraph(effect_heading(item, self.language), INDENT, INDENT)
         few = None if self.everything else FEW
@@ -127,7 +130,7 @@ class Text:
             f"{STARS[entry.facts.matters]} {MATTERS[entry.facts.matters].in_language(language)}"
         )
         yield from self.table([*rows, ("matters", matters)])
-        if item.effect is not None:
+        if item.effect is not None or item.computed:
             yield ""
             yield from (line.removeprefix("  ") for line in self.effect(item, set()))
         if item.rules:

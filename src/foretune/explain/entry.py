@@ -112,10 +112,14 @@ def config_entries(section: type[BaseModel]) -> Iterator[Entry]:
 
 @cache
 def models() -> tuple[type[BaseModel], ...]:
-    """What declares a model's file: the families, and the keys that all others share."""
+    """What declares a file beside the run: the families of models, the keys that all other models
+    share, and what a training leaves behind.
+    """
     from ..params.arch.any_model import AnyModel
+    from ..params.trainer_state import TrainerState
+    from ..params.training_log import TrainingLog
 
-    return (*families(), AnyModel)
+    return (*families(), AnyModel, TrainingLog, TrainerState)
 
 
 @cache
@@ -150,9 +154,11 @@ def find(name: str) -> Found:
     if name in paths:
         return Found((of_run(name),))
     bare = name.lstrip("-").replace("-", "_")
-    spelled = [path for path, names in spellings().items() if bare in names]
+    if bare.isupper() and not _spelled(bare):  # a variable of a script: PRE_SEQ_LEN
+        bare = bare.lower()
+    spelled = _spelled(bare)
     ends = spelled or [path for path in paths if path.endswith(f".{bare}")]
-    keys = list(_keys_named(bare))
+    keys = list(_keys_named(name)) or list(_keys_named(bare))
     if len(ends) > 1 and not keys and not spelled:
         raise _several(name, ends)
     if len(ends) == 1 or keys or spelled:
@@ -167,11 +173,17 @@ def find(name: str) -> Found:
     raise _unknown(name, bare)
 
 
+def _spelled(name: str) -> list[str]:
+    return [path for path, names in spellings().items() if name in names]
+
+
 def _keys_named(name: str) -> Iterator[Entry]:
     """The keys of models' files under a name: 'seq_length', 'config.seq_length',
     'ChatGLM2.seq_length'.
     """
-    owner, _, key = name.rpartition(".")
+    owner, key = "", name
+    if name not in config_keys():
+        owner, _, key = name.partition(".")
     for family in config_keys().get(key, ()):
         if owner in ("", CONFIG.rstrip(".")) or owner.lower() == family.__name__.lower():
             yield of_config(family, key)

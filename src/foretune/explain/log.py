@@ -55,8 +55,8 @@ def _batch(log: TrainingLog) -> Iterator[Words]:
         yield Words(
             f"The total batch {log.total_batch:,} is no multiple of {log.micro} × "
             f"{log.accumulation} = {product:,}: these lines are not of one run.",
-            f"总批量 {log.total_batch:,} 不是 {log.micro} × {log.accumulation} = {product:,} 的倍数："
-            "这几行不是出自同一次训练。",
+            f"总批量 {log.total_batch:,} 不是 {log.micro} × {log.accumulation} = {product:,} 的倍"
+            "数：这几行不是出自同一次训练。",
         )
 
 
@@ -77,15 +77,16 @@ def _steps(log: TrainingLog) -> Iterator[Words]:
         yield Words(
             f"{log.steps:,} steps fill no whole number of passes: max_steps decided, or a part of "
             f"an epoch was asked for. {share.en}.",
-            f"{log.steps:,} 步不是整数遍：步数由 max_steps 决定，或要求的轮数不是整数。{share.zh}。",
+            f"{log.steps:,} 步不是整数遍：步数由 max_steps 决定，或要求的轮数不是整"
+            f"数。{share.zh}。",
         )
     else:
         made = ", ".join(sorted({f"{one.made.steps:,}" for one in found}))
         yield Words(
             f"No way of counting gives {log.steps:,} steps; these numbers come to {made}. Rows "
             "that come from a stream, or lines of several runs, would explain it.",
-            f"没有哪种计数方法能得到 {log.steps:,} 步，按这些数字应为 {made}。可能是流式数据，或这几行出"
-            "自不同的训练。",
+            f"没有哪种计数方法能得到 {log.steps:,} 步，按这些数字应为 {made}。可能是流式数据，或这"
+            "几行出自不同的训练。",
         )
         return
     yield from _passes(log, log.steps / per_epoch)
@@ -137,8 +138,8 @@ def _passes(log: TrainingLog, times: float) -> Iterator[Words]:
         yield Words(
             f"{number(times)} passes over {log.num_examples:,} examples: so many teach the rows by "
             "heart, however few parameters train. Hold rows back and evaluate on them.",
-            f"对 {log.num_examples:,} 个样本训练 {number(times)} 遍：无论可训练参数多少，这么多遍都会让"
-            "模型死记数据。应留出一部分数据用于评估。",
+            f"对 {log.num_examples:,} 个样本训练 {number(times)} 遍：无论可训练参数多少，这么多遍都"
+            "会让模型死记数据。应留出一部分数据用于评估。",
         )
 
 
@@ -160,17 +161,20 @@ def _trainable(log: TrainingLog, model: ModelFile | None) -> Iterator[Words]:
             Words("this model", "该模型") if model else Words("published sizes", "已知的公开尺寸")
         )
         yield Words(
-            f"Nothing that is known gives exactly {trainable:,} trainable parameters on {among.en}.",
+            f"Nothing that is known gives exactly {trainable:,} trainable parameters on "
+            f"{among.en}.",
             f"在{among.zh}上，没有已知的设置恰好得到 {trainable:,} 个可训练参数。",
         )
         return
     ways = [_way(one, named=model is None) for one in found]
-    share = trainable / found[0].parameters
     told = "; or ".join(way.en for way in ways), "；或 ".join(way.zh for way in ways)
+    share = Words("", "")
+    if len({one.model for one in found}) == 1:
+        part, whole = trainable / found[0].parameters, found[0].parameters
+        share = Words(f" That is {part:.2%} of {whole:,}.", f"占 {whole:,} 的 {part:.2%}。")
     yield Words(
-        f"{trainable:,} trainable parameters: {told[0]}. That is {share:.2%} of "
-        f"{found[0].parameters:,}.",
-        f"{trainable:,} 个可训练参数：{told[1]}。占 {found[0].parameters:,} 的 {share:.2%}。",
+        f"{trainable:,} trainable parameters: {told[0]}.{share.en}",
+        f"{trainable:,} 个可训练参数：{told[1]}。{share.zh}",
     )
 
 
@@ -207,18 +211,18 @@ def _state(state: TrainerState) -> Iterator[Words]:
         )
         if planned and state.num_train_epochs - math.ceil(planned / each) > 1:
             yield Words(
-                f"So the planned {planned:,} steps end after {planned / each:.2f} epochs: max_steps "
-                f"decides, and not the {state.num_train_epochs:,} epochs.",
-                f"因此计划的 {planned:,} 步在 {planned / each:.2f} 轮后结束：由 max_steps 决定，而不是"
-                f" {state.num_train_epochs:,} 轮。",
+                f"So the planned {planned:,} steps end after {planned / each:.2f} epochs: "
+                f"max_steps decides, and not the {state.num_train_epochs:,} epochs.",
+                f"因此计划的 {planned:,} 步在 {planned / each:.2f} 轮后结束：由 max_steps 决定，而"
+                f"不是 {state.num_train_epochs:,} 轮。",
             )
     if state.best_metric is not None and state.best_global_step is not None:
         yield Words(
             f"The best value so far, {number(state.best_metric)}, was reached at step "
             f"{state.best_global_step:,}; {done - state.best_global_step:,} steps since then "
             "brought none better.",
-            f"到目前为止的最好值 {number(state.best_metric)} 出现在第 {state.best_global_step:,} 步，"
-            f"此后 {done - state.best_global_step:,} 步没有更好的结果。",
+            f"到目前为止的最好值 {number(state.best_metric)} 出现在第 {state.best_global_step:,} "
+            f"步，此后 {done - state.best_global_step:,} 步没有更好的结果。",
         )
 
 
@@ -251,16 +255,17 @@ def _losses(losses: list[float]) -> Iterator[Words]:
             f"The loss is not a number in {bad:,} of {len(losses):,} lines: the weights are ruined "
             "from the first of them on. Half precision that overflowed, or a learning rate that is "
             "too large.",
-            f"{len(losses):,} 条日志中有 {bad:,} 条损失不是数字：从第一条起权重就已损坏。原因是半精度溢"
-            "出，或学习率过大。",
+            f"{len(losses):,} 条日志中有 {bad:,} 条损失不是数字：从第一条起权重就已损坏。原因是半精"
+            "度溢出，或学习率过大。",
         )
     if zeros:
         yield Words(
-            f"The loss is exactly zero in {zeros:,} of {len(losses):,} lines. No model is that good: "
-            "either no token has a label (everything is masked or cut off), or the loss was not a "
-            "number and logging_nan_inf_filter put what stood before in its place.",
-            f"{len(losses):,} 条日志中有 {zeros:,} 条损失恰好为零。没有模型能做到：要么没有任何词元带标"
-            "签（全部被屏蔽或截掉），要么损失不是数字，被 logging_nan_inf_filter 换成了此前的值。",
+            f"The loss is exactly zero in {zeros:,} of {len(losses):,} lines. No model is that "
+            "good: either no token has a label (everything is masked or cut off), or the loss was "
+            "not a number and logging_nan_inf_filter put what stood before in its place.",
+            f"{len(losses):,} 条日志中有 {zeros:,} 条损失恰好为零。没有模型能做到：要么没有任何词元"
+            "带标签（全部被屏蔽或截掉），要么损失不是数字，被 logging_nan_inf_filter 换成了此前的"
+            "值。",
         )
     if len(sound) > 1 and not zeros:
         yield Words(
@@ -282,15 +287,15 @@ def _learning_rates(rates: list[float]) -> Iterator[Words]:
             f"The learning rate is zero in all {len(rates):,} lines: nothing learns. The optimizer "
             "makes no step (every gradient overflows in fp16), or the schedule was over before "
             "this run began.",
-            f"全部 {len(rates):,} 条日志的学习率都为零：什么也没学。可能是优化器没有走任何一步（fp16 下梯"
-            "度每次都溢出），或学习率调度在本次开始前就已结束。",
+            f"全部 {len(rates):,} 条日志的学习率都为零：什么也没学。可能是优化器没有走任何一步"
+            "（fp16 下梯度每次都溢出），或学习率调度在本次开始前就已结束。",
         )
     else:
         yield Words(
             f"The learning rate stays at {rates[0]:g} in all {len(rates):,} lines: the schedule is "
             "constant, or the steps are skipped because gradients overflow in fp16.",
-            f"全部 {len(rates):,} 条日志的学习率都是 {rates[0]:g}：调度为常数，或者因 fp16 梯度溢出而跳过"
-            "了这些步。",
+            f"全部 {len(rates):,} 条日志的学习率都是 {rates[0]:g}：调度为常数，或者因 fp16 梯度溢出"
+            "而跳过了这些步。",
         )
 
 
@@ -301,14 +306,15 @@ def _gradients(norms: list[float]) -> Iterator[Words]:
         yield Words(
             f"The gradient is zero in {zeros:,} of {len(norms):,} lines: no token had a label, or "
             "nothing that trains is on the way from the loss.",
-            f"{len(norms):,} 条日志中有 {zeros:,} 条梯度为零：没有词元带标签，或可训练的参数与损失不相"
-            "连。",
+            f"{len(norms):,} 条日志中有 {zeros:,} 条梯度为零：没有词元带标签，或可训练的参数与损失"
+            "不相连。",
         )
     if bad:
         yield Words(
             f"The gradient is not a number in {bad:,} of {len(norms):,} lines: in fp16 such a step "
             "is skipped, otherwise it ruins the weights.",
-            f"{len(norms):,} 条日志中有 {bad:,} 条梯度不是数字：fp16 下会跳过该步，否则会破坏权重。",
+            f"{len(norms):,} 条日志中有 {bad:,} 条梯度不是数字：fp16 下会跳过该步，否则会破坏权"
+            "重。",
         )
 
 
@@ -326,6 +332,6 @@ def _evaluations(logged: History) -> Iterator[Words]:
         yield Words(
             f"eval_loss is lowest in evaluation {best + 1} of {len(scored)}{at}, {number(lowest)}, "
             f"and ends at {number(last)}: what came after that made the model no better.",
-            f"eval_loss 在 {len(scored)} 次评估中的第 {best + 1} 次{zh}最低，为 {number(lowest)}，最终为"
-            f" {number(last)}：此后的训练没有让模型更好。",
+            f"eval_loss 在 {len(scored)} 次评估中的第 {best + 1} 次{zh}最低，为 {number(lowest)}，"
+            f"最终为 {number(last)}：此后的训练没有让模型更好。",
         )

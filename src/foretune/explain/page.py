@@ -14,10 +14,10 @@ from ..formats.model_config import ModelFile
 from ..params.declare import Words, words_of
 from ..params.document import Document
 from ..params.run import Run, parameters
-from ..params.setting import DEFAULT, Note, Origin
+from ..params.setting import AUTO, DEFAULT, Note, Origin
+from ..plan.amounts import Amount
 from .entry import Entry, config_entries, of_run
-from .log import remarks_on
-from .planned import Effect, Planned, effect
+from .planned import Effect, Planned, computed_from, effect
 
 if TYPE_CHECKING:
     from ..check.rule import Rule
@@ -33,6 +33,8 @@ class Item:
     shown: bool = True
     """False where only the declaration is explained, and no value."""
     effect: Effect | None = None
+    computed: tuple[Amount, ...] = ()
+    """The amounts that are computed from it, where no other value that was tried changes any."""
     example: Words | None = None
     """What the effect is shown on, where that is not the run itself."""
     rules: Sequence[Rule] = ()
@@ -82,15 +84,21 @@ def explained_run(planned: Planned, *, everything: bool = False) -> Page:
         ]
         if kept:
             items = sorted(kept, key=lambda item: -item.entry.facts.matters)
-            told = (replace(item, effect=effect(planned, item.entry)) for item in items)
-            groups.append(replace(group, items=tuple(told)))
+            told = tuple(_with_effect(item, planned) for item in items)
+            groups.append(replace(group, items=told))
     return Page(
         groups=tuple(groups),
         hidden=tuple(hidden),
         silent=tuple(silent),
-        autos=tuple(_autos(planned.run)),
+        autos=tuple(_autos(planned)),
         notes=planned.run.notes,
     )
+
+
+def _with_effect(item: Item, planned: Planned) -> Item:
+    found = effect(planned, item.entry)
+    computed = computed_from(planned, item.entry) if found is None else ()
+    return replace(item, effect=found, computed=computed)
 
 
 def _groups(planned: Planned) -> Iterator[Group]:
@@ -132,8 +140,15 @@ def _of_run(planned: Planned) -> list[Entry]:
     return [
         entry
         for entry in map(of_run, parameters())
-        if entry.key in touched or (planned.is_run and _decides(run, entry))
+        if (entry.key in touched and not _idle(run, entry))
+        or (planned.is_run and _decides(run, entry))
     ]
+
+
+def _idle(run: Run, entry: Entry) -> bool:
+    """Whether a value that nobody wrote is about answers, and the run writes none."""
+    answers = run.launch.predict or run.evaluates
+    return entry.key.startswith("generate.") and not answers and not run.written(entry.key)
 
 
 def _decides(run: Run, entry: Entry) -> bool:
@@ -168,6 +183,8 @@ def _model_group(planned: Planned, model: ModelFile) -> Group:
 
 
 def _document_group(document: Document, model: ModelFile | None) -> Group:
+    from .log import remarks_on
+
     section: type[BaseModel] = type(document.declared)
     fields = field_names(section)
     items = tuple(
@@ -183,11 +200,26 @@ def _document_group(document: Document, model: ModelFile | None) -> Group:
     return Group(document.kind, words_of(section), items, document.file, remarks)
 
 
-def _autos(run: Run) -> Iterator[tuple[str, str, object, Origin]]:
-    """What every "auto" comes to, and from where."""
+def _autos(planned: Planned) -> Iterator[tuple[str, str, object, Origin]]:
+    """What every "auto" comes to, and from where: DeepSpeed's as transformers fills them in, any
+    other from the source that writes a value.
+    """
+    run = planned.run
+    left = [one for one in run.settings if one.value is AUTO or one.value == AUTO.value]
+    told: set[str] = set()
+    if any(one.path.startswith("deepspeed.") or one.value is AUTO for one in left):
+        from ..formats.deepspeed_autos import resolved_autos
+
+        made = planned.forecast.steps
+        written = {one.origin.spelling: one.origin for one in left}
+        for auto in resolved_autos(run, planned.shape, made.steps if made else None):
+            where = str(written[auto.key]) if auto.key in written else auto.key
+            told.add(auto.key)
+            yield where, auto.path, auto.value, auto.origin
     for setting in run.autos:
-        origin = run.origin(setting.path)
-        yield str(setting.origin), setting.path, run.shown(setting.path), origin
+        if setting.origin.spelling not in told:
+            origin = run.origin(setting.path)
+            yield str(setting.origin), setting.path, run.shown(setting.path), origin
 
 
 def explained_entries(
@@ -208,10 +240,10 @@ def explained_entries(
             value,
             found.origin(entry) if shown else DEFAULT,
             shown=shown is not None,
-            effect=effect(found, entry) if deep else None,
             example=on,
             rules=rules_about(entry) if deep else (),
         )
+        item = _with_effect(item, found) if deep else item
         groups.append(Group("", words_of(entry.section), (item,)))
     return Page(groups=tuple(groups))
 

@@ -18,6 +18,8 @@ from .page import Group, Item
 from .planned import Change
 
 CLOSED = re.compile(r"(?<=）) | (?=（)|(?<=[\u4e00-\u9fff]) (?=[\u4e00-\u9fff])")
+LONGEST = 400
+"""Characters of a value that are shown whole; of a longer one its two ends."""
 FEW = 4
 """Amounts that are shown of an effect, the most telling first."""
 
@@ -30,7 +32,8 @@ def as_written(value: object) -> str:
         return value or '""'
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
-    return json.dumps(value, ensure_ascii=False, default=str)
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 8 :]}"
 
 
 def with_unit(item: Item, language: str) -> str:

@@ -25,7 +25,7 @@ from ..plan.amounts import Amount, amounts
 from ..plan.forecast import Forecast, forecast
 from ..plan.memory import BYTES
 from ..plan.version import installed
-from .entry import CONFIG, Entry
+from .entry import Entry
 
 
 def _installed() -> Facts:
@@ -65,7 +65,8 @@ class Planned:
 
     @cached_property
     def forecast(self) -> Forecast:
-        return forecast(self.run, self.facts, self.shape)
+        facts = replace(self.facts, devices=self.run.launch.all_processes)
+        return forecast(self.run, facts, self.shape)
 
     @cached_property
     def amounts(self) -> dict[str, Amount]:
@@ -145,8 +146,14 @@ class Effect:
     changes: tuple[Change, ...]
 
 
+WHAT_TO_DO = {"launch.train", "launch.evaluate", "launch.predict"}
+"""What makes a run a run: without it there is nothing to compare with."""
+
+
 def effect(planned: Planned, entry: Entry) -> Effect | None:
     """What the value of an entry changes; None where no amount that is computed depends on it."""
+    if entry.key in WHAT_TO_DO:
+        return None
     value = planned.value(entry)
     for against, named in alternatives(entry, value, planned):
         other = planned.but(entry, against)
@@ -162,6 +169,13 @@ def differences(here: Mapping[str, Amount], other: Mapping[str, Amount]) -> tupl
     found = (Change(name, amount, other[name]) for name, amount in here.items() if name in other)
     differing = [change for change in found if change.here.shown != change.other.shown]
     return tuple(sorted(differing, key=lambda change: -change.factor))
+
+
+def computed_from(planned: Planned, entry: Entry) -> tuple[Amount, ...]:
+    """The amounts whose formula reads an entry by its own name."""
+    if entry.owner is not None and not planned.has(entry):
+        return ()
+    return tuple(one for one in planned.amounts.values() if entry.field in one.formula.reads)
 
 
 def alternatives(
@@ -202,6 +216,3 @@ def _beside(entry: Entry, name: str, planned: Planned) -> Any:
 def _choices(annotation: Any) -> list[object]:
     options = [part for part in (annotation, *get_args(annotation)) if get_origin(part) is Literal]
     return [choice for option in options for choice in get_args(option)]
-
-
-__all__ = ["CONFIG", "Change", "Effect", "Planned", "alternatives", "differences", "effect"]

@@ -63,6 +63,10 @@ FORMATS = {
         "main.py of ChatGLM-6B and ChatGLM2-6B", "ChatGLM-6B 与 ChatGLM2-6B 的 main.py"
     ),
     "baichuan2": Words("fine-tune.py of Baichuan2", "Baichuan2 的 fine-tune.py"),
+    "launchers": Words("torchrun, deepspeed, environment", "torchrun、deepspeed 与环境变量"),
+    "accelerate": Words("accelerate's configuration and flags", "accelerate 的配置与命令行参数"),
+    "deepspeed": Words("ds_config.json of DeepSpeed", "DeepSpeed 的 ds_config.json"),
+    "peft": Words("adapter_config.json of PEFT", "PEFT 的 adapter_config.json"),
     "training_arguments": Words(
         "transformers' TrainingArguments", "transformers 的 TrainingArguments"
     ),

@@ -259,7 +259,7 @@ class _Reader:
                 self._former(name, value)
             elif name == "num_processes":
                 self._processes(value)
-            elif name in KEYS or (name in own_keys() and "." not in name):
+            elif "." not in name and (name in KEYS or name in own_keys()):
                 self.take(name, value, self.origin(name))
             else:
                 self._unknown((name,), "accelerate refuses a file with it")
@@ -425,8 +425,13 @@ def _scalar(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+MARK = re.compile(r"^(compute_environment|distributed_type|\w+_config)\s*:", re.MULTILINE)
+
+
 def reads(text: str, file: str) -> bool:
     """Whether YAML text is accelerate's file."""
+    if not MARK.search(text):
+        return False
     try:
         values, _ = read_yaml(text, file, "1.1")
     except UserError:

@@ -178,6 +178,8 @@ class _Reader:
             self.reading.problems.append(_stays_auto(name, origin))
         elif isinstance(value, str) and value != "auto" and not _text_fits(name):
             self.reading.problems.append(_is_text(name, value, origin))
+        elif name in TOGETHER and value != "auto" and not _is_pair(value):
+            self.reading.problems.append(_no_pair(name, value, origin))
         else:
             made = (Setting(path, value, origin) for path, value in _meaning(name, value))
             self.reading.settings += made
@@ -232,10 +234,8 @@ def _meaning(name: str, value: object) -> Iterator[tuple[str, object]]:
     if name in HALVES and value in (True, "auto"):
         yield KEYS[name], AUTO if value == "auto" else HALVES[name]
     elif name in TOGETHER:
-        both = cast(list[object], value) if isinstance(value, list) else [value]
-        pair = (AUTO, AUTO) if value == "auto" else both
-        names = ("optim.beta1", "optim.beta2")
-        yield from zip(names, pair, strict=True) if len(pair) == 2 else [(names[0], value)]
+        pair = (AUTO, AUTO) if value == "auto" else cast(list[object], value)
+        yield from zip(("optim.beta1", "optim.beta2"), pair, strict=True)
     elif name in KEYS and name not in HALVES:
         yield KEYS[name], AUTO if value == "auto" else _whole(KEYS[name], value)
 
@@ -314,6 +314,19 @@ def _is_text(name: str, value: str, origin: Origin) -> Problem:
     )
 
 
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list) and len(cast(list[object], value)) == 2
+
+
+def _no_pair(name: str, value: object, origin: Origin) -> Problem:
+    return Problem(
+        what=f"{name} = {_short(value)} is no pair of numbers",
+        where=str(origin),
+        why="the optimizer takes one number for each of its two running means",
+        fix="write both, for example [0.9, 0.999]",
+    )
+
+
 def _plain(text: str) -> bool:
     """Whether text without its quotes would be a JSON number or truth value."""
     try:
@@ -359,17 +372,17 @@ def _unknown(keys: Names, origin: Origin) -> Problem:
 
 def write(run: Run) -> str:
     """The ds_config.json of a run: the keys that one was read with, as the run has them now, and
-    what else of DeepSpeed's own is set. Where no key is written that the script has too, those that
-    DeepSpeed cannot do without are "auto".
+    what else of DeepSpeed's own is set. Where none was read, the keys that DeepSpeed cannot do
+    without are "auto".
     """
     tree: dict[str, Any] = {}
-    shared = False
+    read_from_file = False
     for setting in run.settings:
         name = setting.origin.spelling
         name = ALIASES.get(name, RENAMED[name].key if name in RENAMED else name)
         own = own_keys().get(name)
         if own == setting.path or (name in KEYS and setting.path != "optim.beta2"):
-            shared = shared or (name in KEYS and name not in HALVES)
+            read_from_file = True
             _put(tree, name, _written(run, name, setting))
         elif setting.path.startswith(PREFIX) and setting.path.endswith("params.other"):
             for key, value in cast(dict[str, object], setting.value).items():
@@ -377,7 +390,7 @@ def write(run: Run) -> str:
     for name, path in own_keys().items():
         if run.get(path) != parameters()[path].default:
             _put(tree, name, _written(run, name))
-    if tree and not shared:
+    if tree and not read_from_file:
         for name in ("train_batch_size", *KEYS):
             if "." not in name and name not in tree:
                 tree[name] = "auto"

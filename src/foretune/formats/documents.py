@@ -77,11 +77,26 @@ def read_document(
     """
     plain, notes = mended(text, file)
     keys: dict[str, Any] = read_json(plain, file)
-    lines = top_lines(plain)
-    declared, odd = of_known_types(section, keys, file, lines)
+    document, more = document_of(
+        keys, file, top_lines(plain), kind=kind, section=section, unread=unread
+    )
+    return document, [*notes, *more]
+
+
+def document_of(
+    keys: Mapping[str, Any],
+    file: str,
+    lines: Mapping[str, int],
+    *,
+    kind: str,
+    section: type[BaseModel],
+    unread: str,
+) -> tuple[Document, list[Note]]:
+    """The same from keys that were read already."""
+    declared, notes = of_known_types(section, keys, file, lines)
     known = field_names(section)
     unknown = [key for key in keys if key not in known]
-    notes += [*odd, *unknown_keys(unknown, known, keys, file, lines, why=unread)]
+    notes += unknown_keys(unknown, known, keys, file, lines, why=unread)
     return Document(kind=kind, file=file, declared=declared, keys=keys, lines=lines), notes
 
 

@@ -8,20 +8,22 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Literal, cast
 
-from ..errors import UserError, refuse
+from ..errors import refuse
 from ..params.arch import family_of
 from ..params.run import parameters
 from ..params.setting import Note
-from ..text import place, sentence_list
-from . import trainer_state
+from ..text import sentence_list
+from . import accelerate, generation_config, tokenizer_config, trainer_state
+from .deepspeed import is_deepspeed
 from .flags import names
-from .json_text import is_bare, key_lines, mended, read_json
+from .json_text import is_bare, mended, read_json
 from .model_config import NAMES
 from .pasted import pasted
 from .training_log import is_log
 
 Kind = Literal[
     "shell", "yaml", "toml", "json", "arguments", "config", "pasted", "log", "state",
+    "deepspeed", "accelerate", "adapter", "generation", "tokenizer",
 ]  # fmt: skip
 
 TAKEN_FOR: dict[Kind, str] = {
@@ -32,6 +34,11 @@ TAKEN_FOR: dict[Kind, str] = {
     "arguments": "arguments of a training script in JSON",
     "config": "a model's config.json",
     "state": "a Trainer's state",
+    "deepspeed": "DeepSpeed's ds_config.json",
+    "accelerate": "accelerate's configuration",
+    "adapter": "PEFT's adapter_config.json",
+    "generation": "a model's generation_config.json",
+    "tokenizer": "a tokenizer's config",
 }
 """What text of a kind is said to be, where its name does not say so; what is pasted says more."""
 
@@ -52,16 +59,6 @@ def taken_for(kind: Kind, text: str, name: str) -> Iterator[Note]:
 
 
 FIRST_LINE = re.compile(r"^[^\S\n]*[^\s#].*$", re.MULTILINE)
-OTHERS = {
-    "zero_optimization": "DeepSpeed's file",
-    "train_micro_batch_size_per_gpu": "DeepSpeed's file",
-    "train_batch_size": "DeepSpeed's file",
-    "compute_environment": "accelerate's file",
-    "distributed_type": "accelerate's file",
-}
-"""Keys by which the files of other programs are known, which are not read by themselves."""
-
-
 MODEL_KEYS = {
     "model_type", "architectures", "hidden_size", "num_attention_heads", "num_hidden_layers",
     "num_layers", "d_model", "n_embd", "n_layer",
@@ -73,7 +70,7 @@ def kind_of(text: str, name: str) -> Kind:
     """What a file is, by its content first and its name second.
 
     Raises:
-        UserError: for JSON that is broken, and for files that other programs read beside a run.
+        UserError: for JSON that is broken, and where no key of it is known.
     """
     suffix = PurePosixPath(name).suffix.lower()
     text = mended(text, name)[0] if is_bare_json(text, name) else text
@@ -83,9 +80,8 @@ def kind_of(text: str, name: str) -> Kind:
         return "log"
     if suffix == ".json" or (first.startswith("{") and suffix not in (".yaml", ".yml")):
         return _kind_of_json(text, name)
-    for key in OTHERS:
-        if line := re.search(rf"^{key}\s*:", text, re.MULTILINE):
-            raise _of_another(key, name, text.count("\n", 0, line.start()) + 1)
+    if suffix not in (".sh", ".bash") and accelerate.reads(text, name):
+        return "accelerate"
     if suffix in (".sh", ".bash") or text.startswith("#!"):
         return "shell"
     if suffix == ".toml" or re.match(r"\[[\w.]+\]\s*(#|$)", first) or _is_toml_run(text):
@@ -111,22 +107,31 @@ def _is_toml_run(text: str) -> bool:
 def _kind_of_json(text: str, name: str) -> Kind:
     values = read_json(text, name)
     keys: dict[str, object] = cast(dict[str, object], values) if isinstance(values, dict) else {}
-    lines = {path[0]: line for path, line in key_lines(text) if len(path) == 1}
     if keys.keys() >= trainer_state.KEYS:
         return "state"
-    for key in OTHERS:
-        if key in keys:
-            raise _of_another(key, name, lines[key])
+    if "peft_type" in keys:
+        return "adapter"
+    if of_a_model := _beside_a_model(keys, name):
+        return of_a_model
+    if accelerate.is_accelerate(keys):
+        return "accelerate"
+    if is_deepspeed(keys):
+        return "deepspeed"
     named = PurePosixPath(name).name in NAMES
     if named or MODEL_KEYS & keys.keys() or family_of(keys) is not None:
         return "config"
     sections = {path.partition(".")[0] for path in parameters()}
-    if any(key in sections and isinstance(value, dict) for key, value in keys.items()):
+    inside = (key for key, value in keys.items() if isinstance(value, dict) and key in sections)
+    if any(key not in names() for key in inside):  # "deepspeed" may be an argument
         return "json"
     if names() & keys.keys():
         return "arguments"
     if any(key in parameters() for key in keys):
         return "json"
+    if len(keys.keys() & generation_config.TOLD_BY) > 1:
+        return "generation"
+    if keys.keys() & tokenizer_config.TOLD_BY:
+        return "tokenizer"
     raise refuse(
         what=f"what {name} is cannot be told",
         where=name,
@@ -135,10 +140,11 @@ def _kind_of_json(text: str, name: str) -> Kind:
     )
 
 
-def _of_another(key: str, name: str, line: int) -> UserError:
-    return refuse(
-        what=f"{name} is {OTHERS[key]}, and describes no run by itself",
-        where=f"{place(name, line)} ({key})",
-        why="its program reads it beside a training script",
-        fix="name the script, or give it as a flag: --deepspeed FILE",
-    )
+def _beside_a_model(keys: dict[str, object], name: str) -> Kind | None:
+    """What a file is that lies beside a model under its usual name, or says whose it is."""
+    usual = PurePosixPath(name).name
+    if usual == generation_config.NAME or "_from_model_config" in keys:
+        return "generation"
+    if usual == tokenizer_config.NAME or "added_tokens_decoder" in keys:
+        return "tokenizer"
+    return None

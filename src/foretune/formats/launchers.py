@@ -1,7 +1,7 @@
 """What stands in front of a training program: python, torchrun, deepspeed, accelerate launch.
 
-The options are those of torch 2.13 (torch/distributed/run.py), accelerate 1.15 (commands/launch.py)
-and DeepSpeed 0.17 (launcher/runner.py).
+The options are those of torch 2.13 (torch/distributed/run.py) and DeepSpeed 0.17
+(launcher/runner.py); those of `accelerate launch` are declared (formats/accelerate.py).
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from ..errors import Problem, UserError, refuse
 from ..params.setting import Note, Origin, Setting
 from ..text import nearest, place, sentence_list
+from . import accelerate
 from .reading import Reading
 from .shell import Command, Script, Word
 
@@ -48,28 +49,17 @@ DEEPSPEED = _options(
         " autotuning bind_core_list ssh_port venv_script"
     ),
 )
-ACCELERATE = _options(
-    switches=(
-        "quiet q cpu multi_gpu tpu enable_cpu_affinity dynamo_use_fullgraph dynamo_use_dynamic"
-        " use_deepspeed use_fsdp use_megatron_lm use_parallelism_config same_network m module"
-        " no_python debug downcast_bf16"
-    ),
-    values=(
-        "config_file mixed_precision num_processes num_machines num_cpu_threads_per_process"
-        " gpu_ids machine_rank main_process_ip main_process_port tee t log_dir role rdzv_backend"
-        " rdzv_conf max_restarts monitor_interval dynamo_backend dynamo_mode"
-        " main_training_function deepspeed_config_file zero_stage offload_optimizer_device"
-        " offload_param_device offload_optimizer_nvme_path offload_param_nvme_path"
-        " gradient_accumulation_steps gradient_clipping zero3_init_flag zero3_save_16bit_model"
-        " deepspeed_hostfile deepspeed_exclusion_filter deepspeed_inclusion_filter"
-        " deepspeed_multinode_launcher fsdp_version fsdp_offload_params fsdp_min_num_params"
-        " fsdp_sharding_strategy fsdp_reshard_after_forward fsdp_auto_wrap_policy"
-        " fsdp_transformer_layer_cls_to_wrap fsdp_backward_prefetch fsdp_state_dict_type"
-        " fsdp_forward_prefetch fsdp_use_orig_params fsdp_cpu_ram_efficient_loading"
-        " fsdp_sync_module_states fsdp_activation_checkpointing"
-    ),
-)
+ACCELERATE: Options = accelerate.options()
 TABLES = {"python": PYTHON, "torchrun": TORCHRUN, "deepspeed": DEEPSPEED, "accelerate": ACCELERATE}
+KEYS = {
+    "CUDA_VISIBLE_DEVICES": "launch.visible_devices",
+    "nproc_per_node": "launch.processes",
+    "nnodes": "launch.nodes",
+    "num_gpus": "launch.processes",
+    "num_nodes": "launch.nodes",
+}
+"""What of the environment and of torchrun's and deepspeed's options is a parameter of ours."""
+
 MODULES = {
     "torch.distributed.run": "torchrun",
     "torch.distributed.launch": "torchrun",
@@ -78,7 +68,6 @@ MODULES = {
     "deepspeed.launcher.runner": "deepspeed",
 }
 IN_FRONT = ("nohup", "exec", "env", "time", "sudo", "command", "setsid")
-SHARDING = re.compile(r"(zero|zero3|offload|fsdp|gradient)_|use_(deepspeed|fsdp|megatron|parallel)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +234,8 @@ def _read_environment(launch: Launch, reading: Reading) -> None:
         if word.running or word.unset:
             why = "its value is known only when the script runs; foretune leaves yours as it is"
             reading.notes.append(Note(f"{name} is not taken over", str(here), why))
-        elif name == "CUDA_VISIBLE_DEVICES":
-            reading.settings.append(Setting("launch.visible_devices", word.text, here))
+        elif name in KEYS:
+            reading.settings.append(Setting(KEYS[name], word.text, here))
         else:
             known[name], origin = word.text, origin if known else here
     if known:
@@ -321,43 +310,16 @@ def _note_processes(launch: Launch, reading: Reading) -> None:
 
 
 def _read_accelerate(launch: Launch, reading: Reading) -> None:
-    options = {option.name: option for option in launch.options}
-    settings = reading.settings
-    for name, option in options.items():
-        text, origin = option.value.text, option.origin
-        if name == "num_processes":
-            _read_processes(option, options.get("num_machines"), reading)
-        elif name == "num_machines":
-            _read_count(option, "launch.nodes", reading)
-        elif name == "gpu_ids" and text != "all":
-            settings.append(Setting("launch.visible_devices", text, origin))
-        elif name == "cpu":
-            settings.append(Setting("launch.use_cpu", True, origin))
-        elif name == "mixed_precision":
-            settings.append(Setting("precision.mixed", text, origin, text=True))
-        elif name == "deepspeed_config_file":
-            settings.append(Setting("launch.deepspeed", text, origin))
-        elif name == "config_file":
-            beside = Path(launch.file).parent / text
-            missing = not Path(text).is_file() and not beside.is_file()
-            what = f"{text} is not there" if missing else f"{text} is not read"
-            why = "processes, mixed precision and sharding that it sets are not part of this run"
-            _note(reading, option, what, why)
-        elif SHARDING.match(name):
-            why = "what is sharded and offloaded is given by --deepspeed or --fsdp of the program"
-            _note(reading, option, f"{name} is not taken over", why)
-    if "config_file" not in options:
+    machines = [one.value.text for one in launch.options if one.name == "num_machines"]
+    for option in launch.options:
+        path, value = accelerate.flags()[option.name], option.value
+        if ACCELERATE[option.name] is VALUE and (value.running or value.unset or value.vanished):
+            reading.doubts.append((path, _unknown_count(option, path)))
+        else:
+            given = (option.name, value.text, option.origin, machines[-1] if machines else "1")
+            reading.settings += accelerate.read_flag(*given)
+    if not any(option.name == "config_file" for option in launch.options):
         _note_processes(launch, reading)
-
-
-def _read_processes(option: Option, machines: Option | None, reading: Reading) -> None:
-    """accelerate counts the processes of all machines together."""
-    total, nodes = option.value.text, machines.value.text if machines else "1"
-    if total.isdigit() and nodes.isdigit() and int(nodes) and int(total) % int(nodes) == 0:
-        count = int(total) // int(nodes)
-        reading.settings.append(Setting("launch.processes", count, option.origin))
-    else:
-        _read_count(option, "launch.processes", reading)
 
 
 def lost_lines(script: Script, launch: Launch, known: Collection[str]) -> Iterable[Problem]:

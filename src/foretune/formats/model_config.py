@@ -18,7 +18,7 @@ from ..params.document import Document
 from ..params.run import Run
 from ..params.setting import Note
 from ..text import place, sentence_list
-from .documents import of_known_types, unknown_keys
+from .documents import field_names, of_known_types, unknown_keys
 from .json_text import key_lines, mended, read_json
 
 NAME = "config.json"
@@ -102,6 +102,7 @@ def _architecture(
 
 
 ANYBODY = "anybody may add keys to it"
+MOVED = "transformers 5 leaves it out of a model's config; it belongs into generation_config.json"
 
 
 KIND = "model config"
@@ -123,11 +124,18 @@ def document_of(
     architecture, notes = _architecture(keys, file, lines, family)
     if architecture is None:
         from ..params.arch.any_model import AnyModel
+        from ..params.generation_config import GenerationDefaults
 
         known = AnyModel.keys()
         unknown = [key for key in keys if key not in known]
+        of_generation = [key for key in unknown if key in field_names(GenerationDefaults)]
+        others = [key for key in unknown if key not in of_generation]
         declared, odd = of_known_types(AnyModel, keys, file, lines)
-        notes += [*odd, *unknown_keys(unknown, known, keys, file, lines, why=ANYBODY)]
+        notes += [
+            *odd,
+            *unknown_keys(others, known, keys, file, lines, why=ANYBODY),
+            *unknown_keys(of_generation, (), keys, file, lines, why=MOVED),
+        ]
     else:
         declared = architecture
     return Document(kind=KIND, file=file, declared=declared, keys=keys, lines=lines), tuple(notes)

@@ -1,8 +1,8 @@
 """Fragments as people paste them, in Python's spelling: whose names they are, and what they say.
 
-`dim = 4096` may be Meta's ModelArgs, `d_model = 512` the original Transformer, `learning_rate = 1e-4`
-an argument of a script, `batch.micro = 4` a run file. A class or a call says by its name whose
-values it holds.
+`dim = 4096` may be Meta's ModelArgs, `d_model = 512` the original Transformer, `learning_rate =
+1e-4` an argument of a script, `batch.micro = 4` a run file. A class or a call says by its name
+whose values it holds.
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ from ..params.arch import Family, families, family_of
 from ..params.run import parameters
 from ..params.setting import Note, Origin, Setting
 from ..text import place, sentence_list
+from . import generation_config, peft
 from .flags import names, read_mapping
 from .model_config import document_of
 from .python_text import Fragment, fragments
 from .reading import Reading
 
-Owner = Literal["config", "arguments", "run", "nobody"]
+Owner = Literal["config", "arguments", "run", "adapter", "generation", "nobody"]
 
 TAKEN_FOR: dict[Owner, str] = {
     "config": "the sizes of a model ({family})",
     "arguments": "arguments of a training script",
     "run": "parameters of a run",
+    "adapter": "an adapter of PEFT",
+    "generation": "the settings of generate()",
     "nobody": "something that is read by nothing here",
 }
 FORMS = {
@@ -51,6 +54,10 @@ def owner_of(fragment: Fragment) -> Owner:
     """
     if fragment.name in {family.__name__ for family in families()}:
         return "config"
+    if fragment.name in peft.CLASSES:
+        return "adapter"
+    if fragment.name == generation_config.CLASS:
+        return "generation"
     written = fragment.lines.keys()
     score: dict[Owner, int] = {
         "run": len(written & parameters().keys()),
@@ -82,6 +89,12 @@ def read_pasted(found: Sequence[Fragment], file: str) -> Reading:
             raise _unknown(fragment, file)
         if owner == "config":
             models.append(fragment)
+        elif owner == "adapter":
+            named = {"peft_type": peft.CLASSES[fragment.name]}
+            lines = {"peft_type": min(fragment.lines.values()), **fragment.lines}
+            reading.add(peft.read_values({**named, **fragment.values}, file, lines))
+        elif owner == "generation":
+            reading.add(generation_config.of_keys(fragment.values, file, fragment.lines))
         elif owner == "arguments":
             reading.add(read_mapping(dict(_arguments(fragment, file))))
         else:

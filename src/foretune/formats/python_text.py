@@ -126,9 +126,9 @@ def _put(
         word = node.id if isinstance(node, ast.Name) else None
         is_variable = word is not None and word not in known and word.lower() not in WORDS
         if is_variable and found.form != "lines":
-            raise _Unknown
+            raise _UnknownError
         found.put(name, _value(node, known), line)
-    except (_Unknown, ArithmeticError, ValueError, TypeError):
+    except (_UnknownError, ArithmeticError, ValueError, TypeError):
         found.unread[name] = found.lines[name] = line
 
 
@@ -150,7 +150,7 @@ def _name(node: ast.AST) -> str:
     return ""
 
 
-class _Unknown(Exception):
+class _UnknownError(Exception):
     """The value of an expression is not known."""
 
 
@@ -170,13 +170,13 @@ def _value(node: ast.expr, known: Mapping[str, Any]) -> Any:
         name = _name(node)
         if name in known:
             return known[name]
-        if not name or isinstance(node, ast.Attribute) and name.partition(".")[0] == "self":
-            raise _Unknown
+        if not name or (isinstance(node, ast.Attribute) and name.partition(".")[0] == "self"):
+            raise _UnknownError
         last = name.rpartition(".")[2]  # torch.float16, SchedulerType.COSINE, adamw_torch
         return WORDS.get(last.lower(), last)
     if isinstance(node, ast.UnaryOp | ast.BinOp):
         return _computed(node, known)
-    raise _Unknown
+    raise _UnknownError
 
 
 def _computed(node: ast.UnaryOp | ast.BinOp, known: Mapping[str, Any]) -> float:
@@ -185,7 +185,7 @@ def _computed(node: ast.UnaryOp | ast.BinOp, known: Mapping[str, Any]) -> float:
         value = _number(_value(node.operand, known))
         if isinstance(node.op, ast.USub | ast.UAdd):
             return -value if isinstance(node.op, ast.USub) else value
-        raise _Unknown
+        raise _UnknownError
     left, right = _number(_value(node.left, known)), _number(_value(node.right, known))
     match node.op:
         case ast.Add():
@@ -201,12 +201,12 @@ def _computed(node: ast.UnaryOp | ast.BinOp, known: Mapping[str, Any]) -> float:
         case ast.Pow() if abs(right) <= 64 and abs(left) <= 2**16:
             return cast(float, left**right)
         case _:
-            raise _Unknown
+            raise _UnknownError
 
 
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _Unknown
+        raise _UnknownError
     return value
 
 
@@ -276,5 +276,5 @@ def _of_text(text: str, known: Mapping[str, Any]) -> Any:
     plain = text.rstrip(",;\uff0c\uff1b")
     try:
         return _value(ast.parse(plain, mode="eval").body, known)
-    except (SyntaxError, ValueError, RecursionError, MemoryError, _Unknown, ArithmeticError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError, _UnknownError, ArithmeticError):
         return WORDS.get(plain.lower(), plain)

@@ -15,15 +15,21 @@ from ..params.run import Run, compose_sound, parameters
 from ..params.setting import COMMAND_LINE, Note, Origin, Setting
 from ..text import nearest, place
 from . import official, programs
+from .accelerate import read_accelerate
+from .beside import with_named_files
+from .deepspeed import read_deepspeed
 from .flags import names, read_flags, read_mapping
+from .generation_config import read_generation
 from .json_text import key_lines, mended, read_json
 from .kinds import Kind, is_bare_json, kind_of, taken_for
 from .launchers import Launch, find_launch, lost_lines, read_launch
 from .model_config import NAME, NAMES, config_path, file_in, read_any_model, read_model_config
 from .pasted import pasted, read_pasted
+from .peft import read_adapter
 from .reading import Reading, typed
 from .run_file import read_run_file
 from .shell import Script, Word, read_shell
+from .tokenizer_config import read_tokenizer
 from .trainer_state import read_state
 from .training_log import read_log
 
@@ -39,7 +45,8 @@ def read(
 
     Args:
         sources: training scripts, run files (YAML, TOML, JSON), JSON files of arguments, a model's
-            config.json or the folder with it; '-' is the standard input.
+            config.json or the folder with it, DeepSpeed's and accelerate's files, which are also
+            read where a script names them; '-' is the standard input.
         flags: words of a command line: '--learning_rate', '1e-4', '--batch.micro=4'.
         set: parameters by dotted path; as words, 'batch.micro=4'.
 
@@ -59,8 +66,9 @@ def read_sound(
 ) -> tuple[Run, list[Problem]]:
     """What can be used of these sources, as a run, and everything that is wrong with the rest."""
     whole = Reading()
+    taken: list[Path] = []
     for source in sources:
-        _collect(whole, lambda source=source: _read_source(source))
+        _collect(whole, lambda source=source: _read_source(source, taken))
     if flags:
         _collect(
             whole, lambda: _read_words([Word(word, word) for word in flags], COMMAND_LINE, Path())
@@ -78,7 +86,11 @@ def _collect(whole: Reading, read_one: Callable[[], Reading]) -> None:
 
 def _composed(whole: Reading) -> tuple[Run, list[Problem]]:
     """The run: what is implied below what is written, and what its config.json has to say."""
-    implied = programs.implied(whole.settings, whole.programs)
+    written = {setting.path for setting in whole.settings}
+    implied = [
+        *programs.implied(whole.settings, whole.programs),
+        *(setting for setting in whole.implied if setting.path not in written),
+    ]
     run, misfits = compose_sound([*implied, *whole.settings], whole.notes)
     problems = [*whole.all_problems(), *misfits]
     documents = list(whole.documents)
@@ -95,7 +107,8 @@ def _composed(whole: Reading) -> tuple[Run, list[Problem]]:
     return run.model_copy(update={"documents": tuple(documents)}), problems
 
 
-def _read_source(source: str | Path) -> Reading:
+def _read_source(source: str | Path, taken: list[Path]) -> Reading:
+    """What one source says. ``taken`` holds the files that a script before it named already."""
     name, path = str(source), Path(source).expanduser()
     if name == "-":
         text, name, folder = _standard_input(), PASTED, Path()
@@ -105,17 +118,20 @@ def _read_source(source: str | Path) -> Reading:
         text, folder = _text(path), path.parent
     whole, mends = mended(text, name) if is_bare_json(text, name) else (text, [])
     kind = kind_of(whole, name)
-    taken = list(taken_for(kind, text, name))
+    said = list(taken_for(kind, text, name))
     if kind == "config" and name != PASTED:  # its own notes come when it is read for its sizes
-        return Reading([Setting("model.config", name, Origin(name))], taken)
-    reading = Reading(notes=[*taken, *mends])
-    reading.add(_read_kind(kind, whole, name, folder))
+        return Reading([Setting("model.config", name, Origin(name))], said)
+    reading = Reading(notes=[*said, *mends])
+    if kind == "shell":
+        script = _read_script(whole, name, folder)
+        reading.add(with_named_files(script, folder, taken, _text))
+    elif path.resolve() not in taken:
+        taken.append(path.resolve())
+        reading.add(_read_kind(kind, whole, name))
     return reading
 
 
-def _read_kind(kind: Kind, text: str, name: str, folder: Path) -> Reading:
-    if kind == "shell":
-        return _read_script(text, name, folder)
+def _read_kind(kind: Kind, text: str, name: str) -> Reading:
     if kind == "config":
         document, notes = read_any_model(text, name)
         return Reading(notes=list(notes), documents=[document])
@@ -219,11 +235,31 @@ def _read_arguments(text: str, name: str) -> Reading:
     )
 
 
+def _read_deepspeed(text: str, name: str) -> Reading:
+    reading = read_deepspeed(text, name)
+    if name != PASTED:
+        reading.implied.append(Setting("launch.deepspeed", name, Origin(name)))
+    return reading
+
+
+def _read_accelerate(text: str, name: str) -> Reading:
+    reading = read_accelerate(text, name)
+    reading.implied.append(Setting("launch.launcher", "accelerate", Origin(name)))
+    if name != PASTED:
+        reading.implied.append(Setting("accelerate.command.config_file", name, Origin(name)))
+    return reading
+
+
 READERS: dict[str, Callable[[str, str], Reading]] = {
     "arguments": _read_arguments,
     "pasted": lambda text, name: read_pasted(pasted(text), name),
     "log": read_log,
+    "deepspeed": _read_deepspeed,
+    "accelerate": _read_accelerate,
     "state": read_state,
+    "adapter": read_adapter,
+    "generation": read_generation,
+    "tokenizer": read_tokenizer,
 }
 """Who reads the kinds that need no more than their text and their name."""
 

@@ -27,6 +27,8 @@ class Reading:
     """The programs that scripts start (main.py): they have habits that no argument names."""
     documents: list[Document] = field(default_factory=list[Document])
     """Files that declare things of their own and set no parameter."""
+    implied: list[Setting] = field(default_factory=list[Setting])
+    """What naming a source says of the run, where nobody writes it: that it is DeepSpeed's file."""
 
     def add(self, other: Reading) -> None:
         """Takes in what a stronger source says."""
@@ -38,6 +40,7 @@ class Reading:
         self.doubts += other.doubts
         self.programs += other.programs
         self.documents += other.documents
+        self.implied += other.implied
 
     def all_problems(self) -> Iterator[Problem]:
         """The problems, and the doubts that nothing settled."""

@@ -8,7 +8,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from ..errors import refuse
@@ -75,7 +75,7 @@ def read_log(text: str, file: str) -> Reading:
 
 
 def last_values(
-    history: list[tuple[Mapping[str, Any], int | None]], file: str
+    history: Sequence[tuple[Mapping[str, Any], int | None]], file: str
 ) -> tuple[Document, list[Note]]:
     """The last of each value that was logged, with its line."""
     last: dict[str, Any] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterator
 from typing import Any, Literal, cast
 
@@ -10,20 +12,25 @@ from ..text import place
 
 Keys = tuple[str, ...]
 
+LONGEST, DEEPEST = 100_000, 100
+"""No file that is written by hand comes near; reading one beyond would take seconds."""
+
 
 def read_yaml(
     text: str, file: str, version: Literal["1.1", "1.2"] = "1.2"
 ) -> tuple[Any, list[tuple[Keys, int]]]:
     """What YAML text spells ({} where it spells nothing), and every key of it with its line.
 
-    In 1.1, which PyYAML reads, a bare ``no`` is false and ``1e-5`` is text; in 1.2 they are text
-    and a number.
+    In 1.1, which PyYAML reads, a bare ``no`` is false; in 1.2 it is text.
 
     Raises:
         UserError: with the place where it is broken.
     """
+    if len(text) > LONGEST or _depth(text) > DEEPEST:
+        what = f"it is longer than {LONGEST:,} characters, or nested deeper than {DEEPEST} times"
+        raise unreadable("YAML of a run", what, file)
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.error import MantissaNoDotYAML1_1Warning, MarkedYAMLError, YAMLError
 
     yaml = YAML(typ="safe", pure=True)
     yaml.allow_duplicate_keys = True  # who reads the keys finds them, all of them
@@ -33,7 +40,9 @@ def read_yaml(
     try:
         node = untyped.compose(text)
         lines = list(_node_lines(node, set()))
-        return untyped.constructor.construct_document(node) if node else {}, lines
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MantissaNoDotYAML1_1Warning)  # 1e-5 in 1.1
+            return untyped.constructor.construct_document(node) if node else {}, lines
     except YAMLError as error:
         marked = cast(Any, error if isinstance(error, MarkedYAMLError) else None)
         line = marked.problem_mark.line + 1 if marked and marked.problem_mark else None
@@ -52,6 +61,15 @@ def _node_lines(node: Any, seen: set[int], above: Keys = ()) -> Iterator[tuple[K
             keys = (*above, str(key.value))
             yield keys, key.start_mark.line + 1
             yield from _node_lines(value, seen, keys)
+
+
+def _depth(text: str) -> int:
+    """How many brackets stand open at once, at most."""
+    deepest = depth = 0
+    for bracket in re.findall(r"[\[{}\]]", text):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def unreadable(kind: str, message: str, where: str) -> UserError:

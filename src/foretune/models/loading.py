@@ -89,8 +89,8 @@ def load_model(
     damaged, or not this model's. Where the model has a prefix and the files have none, a fresh one
     is made.
 
-    A folder of one of the families here is read by `weights`: a quarter of the time of
-    ``from_pretrained`` and no more memory than the model (benchmarks/loading.py). Whatever needs
+    A folder of one of the families here is read by `weights`, no slower than
+    ``from_pretrained`` and in no more memory than the model (benchmarks/loading.py). Whatever needs
     transformers' own way of placing weights (ZeRO-3, FSDP, device_map, quantizers of others, the
     hub) gets it.
     """

@@ -6,6 +6,9 @@ from typing import Literal
 
 from .declare import Section, param
 
+METRICS = ("rouge-1", "rouge-2", "rouge-l", "bleu-4", "exact_match")
+"""What generated answers are scored by; the larger the better."""
+
 
 class Generate(Section):
     """How answers are written and scored in evaluation and prediction.

@@ -6,6 +6,15 @@ from typing import Literal
 
 from .declare import Section, param
 
+MEASURED = ("loss", "perplexity")
+"""What every evaluation measures; the smaller the better."""
+
+TRACKERS = (
+    "azure_ml", "clearml", "codecarbon", "comet_ml", "dagshub", "dvclive", "flyte", "kubeflow",
+    "mlflow", "neptune", "swanlab", "tensorboard", "trackio", "wandb",
+)  # fmt: skip
+"""The trackers that transformers 5.23.0 reports to."""
+
 
 class Record(Section):
     """What a run writes down: checkpoints, evaluations and logs, and how often.

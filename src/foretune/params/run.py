@@ -29,6 +29,7 @@ from .launch import Launch
 from .method import Method
 from .model import Model
 from .optim import Optim
+from .peft import Peft
 from .precision import Precision
 from .record import Record
 from .schedule import Schedule
@@ -55,6 +56,7 @@ class Run(Section):
     trainer: Trainer = param(Trainer.model_construct())
     deepspeed: DeepSpeed = param(DeepSpeed.model_construct())
     accelerate: Accelerate = param(Accelerate.model_construct())
+    peft: Peft = param(Peft.model_construct())
 
     settings: tuple[Setting, ...] = param(())
     notes: tuple[Note, ...] = param(())
@@ -69,9 +71,14 @@ class Run(Section):
         return value
 
     def origin(self, path: str) -> Origin:
-        """Where the value at ``path`` came from; the last one written counts."""
+        """Where the value at ``path`` came from; the last one written counts. Of a secret the name
+        alone is told, and not what stood behind it.
+        """
         for setting in reversed(self.settings):
             if setting.path == path and setting.value is not AUTO:
+                if facts_of(parameters()[path]).secret:
+                    name = setting.origin.spelling.partition("=")[0].partition(" ")[0]
+                    return replace(setting.origin, spelling=name)
                 return setting.origin
         return DEFAULT
 

@@ -45,8 +45,8 @@ class TrainerState(Section):
     """Examples that one process takes at once: those of a device, times the GPUs that the process
     drives. Resuming takes it over where the batch was found by trying.
 
-    一个进程一次取的样本数：单设备批量乘以该进程驱动的 GPU 数。批量是自动试出来的时候，继续训练会沿用
-    它。
+    一个进程一次取的样本数：单设备批量乘以该进程驱动的 GPU 数。批量是自动试出来的时候，继续训练会沿
+    用它。
     """
 
     logging_steps: float = param(500.0, at_least=0, unit="steps")

@@ -60,8 +60,8 @@ class TrainingLog(Section):
     """Printed where one process drives several GPUs by torch's DataParallel: what they see at once
     together. A launcher with a process for each GPU is faster.
 
-    一个进程用 torch 的 DataParallel 驱动多块 GPU 时打印：它们合计一次处理的样本数。改用每块 GPU 一个
-    进程的启动器会更快。
+    一个进程用 torch 的 DataParallel 驱动多块 GPU 时打印：它们合计一次处理的样本数。改用每块 GPU 一
+    个进程的启动器会更快。
     """
 
     total_batch: Annotated[

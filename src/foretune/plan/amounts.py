@@ -46,6 +46,7 @@ CHAT_TOKENS = 2048
 WHOLE_CHAT = Words(f"a chat of {CHAT_TOKENS:,} tokens", f"{CHAT_TOKENS:,} 个词元的对话")
 ANSWERS = Words("the answers of one batch", "一个批次的回答")
 SET_ASIDE = Words("set aside by Meta's code before it runs", "Meta 的代码在运行前预留")
+INNER = Words("Width inside the feed-forward block", "前馈层内部的宽度")
 TRAINED = Words("Parameters that train", "参与训练的参数")
 
 
@@ -190,7 +191,7 @@ def _of_generation(forecast: Forecast, family: Family | None) -> Named:
         yield _named(projection_width, shape)
     if isinstance(family, ModelArgs):
         written = (family.dim, family.multiple_of, family.ffn_dim_multiplier)
-        yield _named(llama_ffn_width, *written)
+        yield llama_ffn_width.name, Amount(llama_ffn_width, written, called=INNER)
         cache = (shape, family.max_batch_size, family.max_seq_len, BYTES["bfloat16"])
         yield "meta_cache_bytes", Amount(kv_cache_bytes, cache, SET_ASIDE)
     if shape.gated:

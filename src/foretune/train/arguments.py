@@ -15,14 +15,12 @@ from transformers.integrations.integration_utils import get_reporting_integratio
 from transformers.utils.import_utils import is_liger_kernel_available
 
 from ..errors import refuse
-from ..evaluate.metrics import METRICS
 from ..formats.training_arguments import KEYS
 from ..formats.training_arguments import write as training_arguments
+from ..params.generate import METRICS
+from ..params.record import MEASURED
 from ..params.run import Run
 from ..text import nearest, sentence_list
-
-MEASURED = ("loss", "perplexity")
-"""What every evaluation measures; where answers are generated, METRICS come on top."""
 
 
 def arguments_of(run: Run, *, use_cpu: bool) -> Seq2SeqTrainingArguments:

@@ -197,7 +197,8 @@ def the_prefix_is_glued_to_the_question(it: Subject) -> Iterator[Found]:
     """Nothing is put between the prefix and what follows: "Translate:" and "hello" make
     "Translate:hello", which are other tokens.
 
-    前缀与后面的文字之间不会加任何东西：“Translate:”加“hello”就是“Translate:hello”，词元也随之不同。
+    前缀与后面的文字之间不会加任何东西：“Translate:”加“hello”就是“Translate:hello”，词元也随之
+    不同。
     """
     prefix = it.get("data.source_prefix")
     if prefix and prefix[-1].isascii() and not prefix[-1].isspace():
@@ -223,7 +224,8 @@ def no_official_code_is_there_to_follow(it: Subject) -> Iterator[Found]:
     """The protocol "official" repeats the authors' training script token for token. For this model
     its authors have published none; its rows are written by its own chat template.
 
-    official 协议逐词元复现作者的训练脚本。该模型的作者没有发布这样的脚本，数据由它自带的对话模板写成。
+    official 协议逐词元复现作者的训练脚本。该模型的作者没有发布这样的脚本，数据由它自带的对话模板写
+    成。
     """
     if it.get("data.protocol") == "official" and family(it) in (ModelArgs, Transformer):
         fails = family(it) is ModelArgs
@@ -273,7 +275,8 @@ def processes_are_started_for_few_rows(it: Subject) -> Iterator[Found]:
     """Starting processes, each with a copy of the tokenizer, takes longer than encoding so few rows
     in one; foretune then starts none. The result is the same.
 
-    启动多个进程（每个都带一份分词器）比用一个进程处理这么少的数据更慢，foretune 此时不会启动。结果相同。
+    启动多个进程（每个都带一份分词器）比用一个进程处理这么少的数据更慢，foretune 此时不会启动。结果
+    相同。
     """
     workers, train = it.get("data.workers"), it.facts.train
     if workers and workers > 1 and train is not None and train.rows < LARGE:

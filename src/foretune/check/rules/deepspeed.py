@@ -11,7 +11,7 @@ from ...text import sentence_list
 from ..finding import Found, both
 from ..rule import Example, Subject, rule
 from .examples import DATA
-from .sizes import STAGE, processes, uses_deepspeed
+from .sizes import STAGE, processes, processes_are_known, uses_deepspeed
 
 HF_DEEPSPEED = "transformers 5.23.0, integrations/deepspeed.py"
 
@@ -132,7 +132,7 @@ def the_total_batch_is_not_the_product(it: Subject) -> Iterator[Found]:
     if not isinstance(total, int):
         return
     micro, accumulation, count = it.get("batch.micro"), it.get("batch.accumulation"), processes(it)
-    known = it.get("launch.processes") is not None and it.written("launch.processes")
+    known = processes_are_known(it)
     product = micro * accumulation * (count if known else 1)
     wrong = total != product if known else total % product
     if wrong and it.written("deepspeed.train_batch_size"):

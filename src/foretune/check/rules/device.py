@@ -36,10 +36,10 @@ def is_before_ampere(it: Subject) -> bool:
     allows=Example({**DATA, "precision.mixed": "bf16"}, device="RTX 4090"),
 )
 def the_gpu_has_no_bfloat16(it: Subject) -> Iterator[Found]:
-    """GPUs before Ampere have no bfloat16 units. Today's torch emulates it, slower than float32;
-    older ones, and transformers with them, refuse to start.
+    """GPUs before Ampere have no bfloat16 units. Today's torch emulates it, slowly; older ones, and
+    transformers with them, refuse to start.
 
-    Ampere 之前的 GPU 没有 bfloat16 运算单元。现在的 torch 会模拟它，比 float32 还慢；旧
+    Ampere 之前的 GPU 没有 bfloat16 运算单元。现在的 torch 会模拟它，但很慢；旧
     版 torch 及 transformers 会直接拒绝。
     """
     asked = {

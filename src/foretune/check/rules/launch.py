@@ -8,7 +8,7 @@ from ...text import counted, sentence_list
 from ..finding import Found, both
 from ..rule import Example, Subject, rule
 from .examples import DATA
-from .sizes import processes, uses_deepspeed
+from .sizes import processes, processes_are_known, uses_deepspeed
 
 
 def visible(it: Subject) -> list[str]:
@@ -402,8 +402,7 @@ def a_single_process_has_settings_for_several(it: Subject) -> Iterator[Found]:
     ddp 开头的设置只关系到进程之间交换梯度；只有一个进程时都不起作用。
     """
     paths = [path for path in DDP if it.written(path)]
-    known = it.get("launch.launcher") == "python" or it.written("launch.processes")
-    if paths and known and processes(it) == 1:
+    if paths and processes_are_known(it) and processes(it) == 1:
         names = sentence_list(path.removeprefix("launch.") for path in paths)
         yield it.found(
             paths[0],

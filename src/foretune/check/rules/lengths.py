@@ -190,8 +190,8 @@ def first_questions_are_marked_in_training_alone(it: Subject) -> Iterator[Found]
     that has no earlier rounds; its chat and its evaluation ask such a question bare. What is
     trained is then not what is asked later.
 
-    有历史列时，ChatGLM-6B 的官方脚本会给没有历史的问题也加上“[Round 0]”，而对话和评估时这样的问题不
-    加标记。训练的格式与之后使用的格式就不一致了。
+    有历史列时，ChatGLM-6B 的官方脚本会给没有历史的问题也加上“[Round 0]”，而对话和评估时这样的问题
+    不加标记。训练的格式与之后使用的格式就不一致了。
     """
     official = it.get("data.protocol") == "official" and it.get("launch.train")
     if official and family(it) is ChatGLM and it.get("data.history_column") is not None:

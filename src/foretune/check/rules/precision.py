@@ -105,11 +105,11 @@ def weights_of_bfloat16_are_computed_in_float16(it: Subject) -> Iterator[Found]:
     allows=Example({**DATA, "method.name": "lora", "precision.dtype": "float16"}),
 )
 def every_weight_trains_and_half_precision_is_written(it: Subject) -> Iterator[Found]:
-    """Weights that train need float32: an update of a thousandth is rounded away in half precision,
-    and the scaler of fp16 refuses float16 gradients. So foretune trains them in float32 whatever
-    dtype is written, and memory is that of float32.
+    """Weights that train need float32: an update of one part in ten thousand is rounded away in
+    half precision, and the scaler of fp16 refuses float16 gradients. So foretune trains them in
+    float32 whatever dtype is written, and memory is that of float32.
 
-    参与训练的权重需要 float32：半精度会把千分之一量级的更新舍掉，fp16 的缩放器也拒绝 float16 的梯
+    参与训练的权重需要 float32：半精度会把万分之一量级的更新舍掉，fp16 的缩放器也拒绝 float16 的梯
     度。因此无论写什么 dtype，foretune 都以 float32 训练它们，显存也按 float32 计算。
     """
     dtype = it.get("precision.dtype")

@@ -10,7 +10,7 @@ from ...text import counted
 from ..finding import Found, both
 from ..rule import Example, Subject, rule
 from .examples import DATA, measured
-from .sizes import processes, uses_deepspeed
+from .sizes import processes, processes_are_known, uses_deepspeed
 
 ON: dict[str, object] = {**DATA, "record.resume": "output/checkpoint-1500", "record.output": "o"}
 DEEPSPEED: dict[str, object] = {
@@ -84,7 +84,7 @@ def it_goes_on_in_another_number_of_processes(it: Subject) -> Iterator[Found]:
     point, now = it.facts.resumed, processes(it)
     if point is None or point.processes is None or point.processes == now:
         return
-    if it.get("launch.processes") is None or not it.written("launch.processes"):
+    if not processes_are_known(it):
         return
     yield it.found(
         "launch.processes",

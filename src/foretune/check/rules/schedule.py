@@ -188,7 +188,7 @@ def the_run_does_not_see_all_its_rows(it: Subject) -> Iterator[Found]:
     flags=Example({"launch.train": True, "schedule.name": "reduce_lr_on_plateau"}),
     allows=Example(
         {
-            "launch.train": True,
+            **DATA,
             "schedule.name": "reduce_lr_on_plateau",
             "record.eval_strategy": "epoch",
             "data.validation": "v.json",

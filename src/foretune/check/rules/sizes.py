@@ -38,6 +38,12 @@ def processes(it: Subject) -> int:
     return it.run.launch.all_processes
 
 
+def processes_are_known(it: Subject) -> bool:
+    """Whether their number is no guess: a launcher that is told none starts one per GPU."""
+    plain = it.get("launch.launcher") == "python"
+    return plain or it.written("launch.processes") or processes(it) > 1
+
+
 OFFLOADED = {
     "deepspeed.zero_optimization.offload_optimizer.device": ("adam_bytes", "gradient_bytes"),
     "deepspeed.zero_optimization.offload_param.device": ("weight_bytes",),

@@ -9,7 +9,7 @@ from ..finding import Found, both
 from ..rule import Example, Subject, rule
 from .deepspeed import HF_DEEPSPEED, ZERO2, ZERO3
 from .examples import DATA, TRANSFORMER
-from .sizes import STAGE, processes, zero_stage
+from .sizes import STAGE, processes, processes_are_known, zero_stage
 
 ZERO = "deepspeed.zero_optimization."
 GATHER = f"{ZERO}stage3_gather_16bit_weights_on_model_save"
@@ -243,7 +243,7 @@ def one_process_has_nothing_to_shard(it: Subject) -> Iterator[Found]:
     ZeRO 按进程数切分：只有一个进程时，除了卸载的部分，并不节省显存。
     """
     away = {it.get(OPTIMIZER_DEVICE), it.get(PARAMETER_DEVICE)} & {"cpu", "nvme"}
-    one = it.written("launch.processes") and processes(it) == 1
+    one = processes_are_known(it) and processes(it) == 1
     if zero_stage(it) and one and not away:
         yield it.found(
             STAGE,

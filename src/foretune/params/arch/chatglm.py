@@ -26,6 +26,7 @@ class ChatGLM(Tunable):
     published: ClassVar[dict[str, Any]] = {
         "model_type": "chatglm",
         "_name_or_path": "THUDM/chatglm-6b",
+        "inner_hidden_size": 16384,
         "torch_dtype": "float16",
     }
 

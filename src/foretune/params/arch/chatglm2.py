@@ -35,6 +35,7 @@ class ChatGLM2(Tunable):
     published: ClassVar[dict[str, Any]] = {
         "model_type": "chatglm",
         "_name_or_path": "THUDM/chatglm2-6b",
+        "padded_vocab_size": 65024,
         "multi_query_attention": True,
         "multi_query_group_num": 2,
         "add_qkv_bias": True,

@@ -250,8 +250,8 @@ class Qwen2(Llama):
 
 
 class Qwen3(Qwen2):
-    """Qwen3 as transformers has it: Qwen2 without its biases, with a norm over each head's query and
-    key, and heads whose width is a key of its own.
+    """Qwen3 as transformers has it: Qwen2 without its biases, with a norm over each head's query
+    and key, and heads whose width is a key of its own.
 
     transformers 中的 Qwen3：没有 Qwen2 的偏置，对每个头的查询和键做归一化，单头宽度单独给出。
     """

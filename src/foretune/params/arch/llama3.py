@@ -41,6 +41,9 @@ class ModelArgs(Family):
     """
 
     published: ClassVar[dict[str, Any]] = {
+        "dim": 4096,
+        "n_layers": 32,
+        "n_heads": 32,
         "n_kv_heads": 8,
         "vocab_size": 128256,
         "multiple_of": 1024,

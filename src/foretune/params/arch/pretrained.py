@@ -90,7 +90,8 @@ class Pretrained(ModelKeys):
     """Return the weights of attention, too. Fused kernels cannot, so it forces the slow way that
     holds a length by length matrix for each head.
 
-    同时返回注意力权重。融合算子做不到，因此会强制使用较慢的实现，并为每个头保存“长度 × 长度”的矩阵。
+    同时返回注意力权重。融合算子做不到，因此会强制使用较慢的实现，并为每个头保存“长度 × 长度”的矩
+    阵。
     """
 
     return_dict: bool = param(True)

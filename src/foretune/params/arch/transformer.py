@@ -33,7 +33,10 @@ class Transformer(Architecture):
     输出层共用一个矩阵。
     """
 
-    published: ClassVar[dict[str, Any]] = {"vocab_size": 37000}
+    published: ClassVar[dict[str, Any]] = {
+        "model_type": "original-transformer",
+        "vocab_size": 37000,
+    }
 
     model_type: str = param("original-transformer")
 

@@ -1,0 +1,214 @@
+"""Rules about names: arguments that were renamed or removed, keys that nothing reads, and what is
+written twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ...formats.programs import PATHS
+from ...formats.removed_arguments import REMOVED
+from ...formats.training_arguments import KEYS
+from ...params.arch.chatglm2 import ChatGLM2
+from ...params.run import parameters
+from ...params.setting import Note, Origin
+from ...text import nearest, sentence_list
+from ..finding import Found, both
+from ..rule import ARGUMENT, CONFIG, Example, Subject, rule
+from .beside import model_keys
+from .examples import CHATGLM2, DATA
+from .lengths import family
+
+WITHOUT_EFFECT = (
+    "apply_query_key_layer_scaling", "attention_softmax_in_fp32", "bias_dropout_fusion",
+    "attention_dropout", "fp32_residual_connection", "original_rope", "tie_word_embeddings",
+)  # fmt: skip
+"""Keys of ChatGLM2's config.json that change nothing, whatever they say."""
+
+HERE = "train.sh:7 ({})"
+"""Where the notes of the examples stand."""
+
+
+def told(it: Subject, kind: str) -> Iterator[tuple[Note, Origin]]:
+    """What the readers of the run's files had to say of one kind, each thing once."""
+    for note in dict.fromkeys(it.run.notes):
+        if note.kind == kind and note.name:
+            place = re.fullmatch(r"(.*?)(?::(\d+))?(?: \((.*)\))?", note.where, re.DOTALL)
+            file, line, spelling = place.groups() if place else (note.where, None, None)
+            yield note, Origin(file, int(line) if line else None, spelling or note.name)
+
+
+def path_of(name: str) -> str:
+    """The parameter behind an argument, or the argument where it sets none."""
+    if name in parameters():
+        return name
+    return KEYS.get(name) or PATHS.get(name) or f"{ARGUMENT}{name}"
+
+
+@rule(
+    "N101",
+    "*",
+    severity="note",
+    source="https://github.com/hiyouga/LlamaFactory/issues/7927",
+    flags=Example(
+        DATA,
+        notes=(
+            Note("x", HERE.format("--warmup_ratio 0.1"), "it moved", "renamed", "warmup_ratio"),
+        ),
+    ),
+    allows=Example({**DATA, "schedule.warmup": 0.1}),
+)
+def an_argument_bears_an_old_name(it: Subject) -> Iterator[Found]:
+    """transformers 5 refuses names that earlier versions took, and the run stops before it begins.
+    foretune reads them as what they stand for today.
+
+    transformers 5 不再接受一些旧参数名，程序一开始就会停下。foretune 会按它们如今的含义读取。
+    """
+    for note, origin in told(it, "renamed"):
+        read_as = REMOVED[note.name].read(True) if note.name in REMOVED else {}
+        paths = list(read_as) or [path_of(note.name)]
+        new = next((name for name, path in KEYS.items() if path == paths[0]), None)
+        shown = new or sentence_list(paths)
+        yield it.found(
+            paths[0] if paths[0] in parameters() else f"{ARGUMENT}{note.name}",
+            both(
+                f"{note.name} is a name of transformers 4",
+                f"{note.name} 是 transformers 4 的参数名",
+            ),
+            fix=both(
+                f"nothing to do for foretune, which keeps it ({shown})"
+                if new is None
+                else f"write {new} for transformers 5",
+                f"在 foretune 中无需修改，它仍然有效（{shown}）"
+                if new is None
+                else f"在 transformers 5 中写 {new}",
+            ),
+            origin=origin,
+        )
+
+
+@rule(
+    "N102",
+    f"{ARGUMENT}*",
+    severity="note",
+    source="https://github.com/zai-org/ChatGLM2-6B/blob/main/ptuning/main.py",
+    flags=Example(
+        DATA,
+        notes=(
+            Note(
+                "x", HERE.format("--overwrite_cache"), "none kept", "no effect", "overwrite_cache"
+            ),
+        ),
+    ),
+    allows=Example(DATA, notes=(Note("the script changes folder", "train.sh:1", "its paths"),)),
+)
+def an_argument_changes_nothing(it: Subject) -> Iterator[Found]:
+    """It is declared and never read, or what it was about is gone: whatever it says, the run is the
+    same.
+
+    它只是声明而从不读取，或者它所针对的功能已经不存在：无论写什么，训练都一样。
+    """
+    for note, origin in told(it, "no effect"):
+        yield it.found(
+            f"{ARGUMENT}{note.name}",
+            both(f"{note.name} has no effect: {note.why}", f"{note.name} 不起作用"),
+            fix=both("leave it out", "去掉它"),
+            origin=origin,
+        )
+
+
+@rule(
+    "N103",
+    *(f"{CONFIG}{key}" for key in WITHOUT_EFFECT),
+    severity="note",
+    source="THUDM/chatglm2-6b, modeling_chatglm.py on torch 2: fused attention reads none of them",
+    flags=Example(model={**CHATGLM2, "attention_dropout": 0.1}),
+    allows=Example(model={**CHATGLM2, "attention_dropout": 0.0}),
+)
+def a_key_of_the_model_changes_nothing(it: Subject) -> Iterator[Found]:
+    """Somebody has changed it, and no code that runs reads it: the published code takes fused
+    attention with torch 2 and later, and the family has one form of rotary positions and an output
+    layer of its own.
+
+    有人改过这个键，但实际运行的代码不读取它：torch 2 及以上的官方代码使用融合注意力，而且该模型族只
+    有一种旋转位置、输出层始终独立。
+    """
+    if family(it) is not ChatGLM2 or it.model is None:
+        return
+    fields, written = type(it.model.architecture).model_fields, model_keys(it)
+    for key in WITHOUT_EFFECT:
+        if key in written and written[key] != fields[key].default:
+            yield it.found(
+                f"{CONFIG}{key}",
+                both(
+                    f"{key} {written[key]} has no effect",
+                    f"{key} 为 {written[key]}，不起作用",
+                ),
+                fix=both("leave it as it was published", "保持官方的取值"),
+            )
+
+
+@rule(
+    "N104",
+    f"{CONFIG}*",
+    severity="note",
+    source="https://github.com/MakazhanAlpamys/Soup/issues/627",
+    flags=Example(
+        model=CHATGLM2,
+        notes=(Note("x", "config.json:4", "did you mean it?", "unknown", "seq_lenght"),),
+    ),
+    allows=Example(model=CHATGLM2),
+)
+def a_key_of_the_model_is_not_known(it: Subject) -> Iterator[Found]:
+    """Anybody may add keys to a config.json, and nothing complains of one that nobody reads. A key
+    that is written wrongly leaves the right one at its default.
+
+    任何人都可以往 config.json 里加键，没有程序读取也不会报错。键名写错时，正确的键就停留在默认值。
+    """
+    known = [] if it.model is None else list(it.model.architecture.keys())
+    for note, origin in told(it, "unknown"):
+        like = nearest(note.name, known, at_least=0.8)
+        slip = like is not None and like not in model_keys(it)
+        fix = (
+            both(f"did you mean {like}?", f"是否想写 {like}？")
+            if slip
+            else both(
+                "leave it out, unless another program reads it", "除非别的程序要用，否则可去掉"
+            )
+        )
+        yield it.found(
+            f"{CONFIG}{note.name}",
+            both(f"{note.name} is read by nothing here", f"没有任何代码读取 {note.name}"),
+            fix=fix,
+            severity="warning" if slip else None,
+            origin=origin,
+        )
+
+
+@rule(
+    "N105",
+    "*",
+    severity="warning",
+    source="https://github.com/unslothai/unsloth/pull/10452",
+    flags=Example(
+        {**DATA, "schedule.max_steps": 3000},
+        notes=(Note("x", HERE.format("--max_steps 3000"), "first: line 3", "twice", "max_steps"),),
+    ),
+    allows=Example({**DATA, "schedule.max_steps": 3000}),
+)
+def one_thing_is_written_twice(it: Subject) -> Iterator[Found]:
+    """The last one counts and the first is passed over, whichever of them was meant.
+
+    以最后一个为准，前面的被忽略，不管哪个才是想要的。
+    """
+    for note, origin in told(it, "twice"):
+        path = path_of(note.name)
+        if path.startswith(ARGUMENT) and note.name in model_keys(it):
+            path = f"{CONFIG}{note.name}"
+        yield it.found(
+            path,
+            both(f"{note.name} is written twice", f"{note.name} 写了两次"),
+            fix=both("leave one of them out", "只保留一个"),
+            origin=origin,
+        )

@@ -1,0 +1,79 @@
+"""generation_config.json, and in it what the other keys leave without an effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..params.document import Document
+from ..params.generation_config import GenerationDefaults
+from ..params.setting import Note
+from .documents import document_of, top_lines
+from .json_text import mended, read_json
+from .reading import Reading
+
+NAME = "generation_config.json"
+KIND = "generation config"
+CLASS = "GenerationConfig"
+"""The class that programs build one with."""
+
+ONLY_SAMPLING: dict[str, float | None] = {
+    "temperature": 1.0, "top_k": 50, "top_p": 1.0, "min_p": None, "top_h": None,
+    "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0,
+}  # fmt: skip
+"""Keys that are read only where do_sample is on, and the value that changes nothing there."""
+
+ONLY_BEAMS: dict[str, object] = {"length_penalty": 1.0, "early_stopping": False}
+"""Keys that are read only where there are several beams, and the value that generate takes."""
+
+TOLD_BY = frozenset(ONLY_SAMPLING) | {
+    "do_sample", "num_beams", "max_new_tokens", "repetition_penalty", "_from_model_config",
+}  # fmt: skip
+"""Keys by which the file is known where it has no name."""
+
+
+def read_generation(text: str, file: str) -> Reading:
+    """The file as a document; what in it has no effect is noted.
+
+    Raises:
+        UserError: where it is no JSON.
+    """
+    plain, notes = mended(text, file)
+    keys: dict[str, Any] = read_json(plain, file)
+    reading = of_keys(keys, file, top_lines(plain))
+    reading.notes = [*notes, *reading.notes]
+    return reading
+
+
+def of_keys(keys: Mapping[str, Any], file: str, lines: Mapping[str, int]) -> Reading:
+    """The same from keys that were read already."""
+    document, notes = document_of(
+        keys,
+        file,
+        lines,
+        kind=KIND,
+        section=GenerationDefaults,
+        unread="generate() does not read it",
+    )
+    return Reading(notes=[*notes, *without_effect(document)], documents=[document])
+
+
+def without_effect(document: Document) -> Iterator[Note]:
+    """The keys that do nothing beside the others."""
+    asked = document.declared
+    assert isinstance(asked, GenerationDefaults)
+    if not asked.do_sample:
+        for key, neutral in ONLY_SAMPLING.items():
+            if getattr(asked, key) not in (None, neutral):
+                yield _note(document, key, "do_sample is not on: the likeliest token is taken")
+    if (asked.num_beams or 1) == 1:
+        for key, neutral in ONLY_BEAMS.items():
+            if getattr(asked, key) not in (None, neutral):
+                yield _note(document, key, "there is one beam")
+    if asked.max_new_tokens is not None and asked.max_length is not None:
+        yield _note(document, "max_length", "max_new_tokens is given, and counts before it")
+
+
+def _note(document: Document, key: str, why: str) -> Note:
+    value = document.keys.get(key)
+    return Note(f"{key} = {value!r} has no effect", str(document.origin(key)), why)

@@ -1,0 +1,62 @@
+"""tokenizer_config.json, and in it what does not mean what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..params.document import Document
+from ..params.setting import Note
+from ..params.tokenizer_config import NO_LIMIT, TokenizerSettings
+from .documents import read_document
+from .reading import Reading
+
+NAME = "tokenizer_config.json"
+KIND = "tokenizer config"
+TOLD_BY = frozenset({
+    "tokenizer_class", "model_max_length", "padding_side", "added_tokens_decoder",
+    "clean_up_tokenization_spaces", "chat_template", "additional_special_tokens",
+})  # fmt: skip
+"""Keys by which the file is known where it has no name."""
+
+
+def read_tokenizer(text: str, file: str) -> Reading:
+    """The file as a document; what in it does not mean what it says is noted.
+
+    Raises:
+        UserError: where it is no JSON.
+    """
+    document, notes = read_document(
+        text,
+        file,
+        kind=KIND,
+        section=TokenizerSettings,
+        unread="it is an argument of the tokenizer's own class, or of nothing",
+    )
+    return Reading(notes=[*notes, *_misread(document)], documents=[document])
+
+
+def _misread(document: Document) -> Iterator[Note]:
+    declared = document.declared
+    assert isinstance(declared, TokenizerSettings)
+    length = declared.model_max_length
+    if length is not None and length > NO_LIMIT:
+        yield Note(
+            "model_max_length is no length",
+            str(document.origin("model_max_length")),
+            "so many zeros are transformers' way of writing that there is no limit",
+        )
+    pad, eos = content(declared.pad_token), content(declared.eos_token)
+    if pad is not None and pad == eos:
+        yield Note(
+            f"the padding token is the end token, {pad!r}",
+            str(document.origin("pad_token")),
+            "a script that masks padding by its id masks the end as well",
+        )
+
+
+def content(token: str | dict[str, object] | None) -> str | None:
+    """The text of a token, which may be written with its properties."""
+    if isinstance(token, dict):
+        found = token.get("content")
+        return found if isinstance(found, str) else None
+    return token
