@@ -18,7 +18,7 @@ from foretune.params.run import Run, parameters
 
 
 def adapter(tmp_path: Path, **keys: object) -> Path:
-    file = tmp_path / peft.NAME
+    file = tmp_path / "adapter_config.json"
     file.write_text(json.dumps(keys, indent=1), "utf-8")
     return file
 
@@ -73,7 +73,7 @@ def test_what_the_installed_peft_saves_is_read_without_a_word(tmp_path: Path):
         task_type="CAUSAL_LM",
     )
     config.save_pretrained(str(tmp_path))
-    run = read(tmp_path / peft.NAME)
+    run = read(tmp_path / "adapter_config.json")
     assert run.notes == ()
     lora = run.method.lora
     assert (run.method.name, run.model.path) == ("lora", "weights")
@@ -88,7 +88,7 @@ def test_a_prefix_that_the_installed_peft_saves_is_read(tmp_path: Path):
         num_virtual_tokens=128, prefix_projection=True, encoder_hidden_size=64, num_layers=28
     )
     config.save_pretrained(str(tmp_path))
-    run = read(tmp_path / peft.NAME)
+    run = read(tmp_path / "adapter_config.json")
     assert (run.method.name, run.method.prefix.length) == ("ptuning", 128)
     assert run.method.prefix.projection
     assert (run.peft.encoder_hidden_size, run.peft.num_layers) == (64, 28)

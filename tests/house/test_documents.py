@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from foretune.cli import OPTIONS, VERBS
 from foretune.check.rule import rules
+from foretune.cli import OPTIONS, VERBS
 from foretune.explain.reference import PAGES, page
 from foretune.explain.run_schema import SCHEMA, schema_text
 from foretune.formats import official, training_arguments

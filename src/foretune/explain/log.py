@@ -230,8 +230,8 @@ History = Sequence[Mapping[str, Any]]
 
 
 def history(logged: History) -> Iterator[Words]:
-    """What the values that were logged on the way show: a loss that is no loss, a learning rate that
-    does not move, a model that learns by heart.
+    """What the values that were logged on the way show: a loss that is no loss, a learning rate
+    that does not move, a model that learns by heart.
     """
     losses = _of(logged, "loss")
     if losses:

@@ -183,7 +183,6 @@ def _model_group(planned: Planned, model: ModelFile) -> Group:
 
 
 def _document_group(document: Document, model: ModelFile | None) -> Group:
-    from .log import remarks_on
 
     section: type[BaseModel] = type(document.declared)
     fields = field_names(section)
@@ -196,6 +195,8 @@ def _document_group(document: Document, model: ModelFile | None) -> Group:
         for key in document.keys
         if key in fields
     )
+    from .log import remarks_on
+
     remarks = tuple(remarks_on(document, model))
     return Group(document.kind, words_of(section), items, document.file, remarks)
 

@@ -12,10 +12,8 @@ from .documents import document_of, top_lines
 from .json_text import mended, read_json
 from .reading import Reading
 
-NAME = "generation_config.json"
 KIND = "generation config"
-CLASS = "GenerationConfig"
-"""The class that programs build one with."""
+UNREAD = "generate() does not read it"
 
 ONLY_SAMPLING: dict[str, float | None] = {
     "temperature": 1.0, "top_k": 50, "top_p": 1.0, "min_p": None, "top_h": None,
@@ -25,11 +23,6 @@ ONLY_SAMPLING: dict[str, float | None] = {
 
 ONLY_BEAMS: dict[str, object] = {"length_penalty": 1.0, "early_stopping": False}
 """Keys that are read only where there are several beams, and the value that generate takes."""
-
-TOLD_BY = frozenset(ONLY_SAMPLING) | {
-    "do_sample", "num_beams", "max_new_tokens", "repetition_penalty", "_from_model_config",
-}  # fmt: skip
-"""Keys by which the file is known where it has no name."""
 
 
 def read_generation(text: str, file: str) -> Reading:

@@ -13,13 +13,12 @@ from ..params.arch import family_of
 from ..params.run import parameters
 from ..params.setting import Note
 from ..text import sentence_list
-from . import accelerate, generation_config, tokenizer_config, trainer_state
+from . import accelerate, marks
 from .deepspeed import is_deepspeed
 from .flags import names
 from .json_text import is_bare, mended, read_json
 from .model_config import NAMES
 from .pasted import pasted
-from .training_log import is_log
 
 Kind = Literal[
     "shell", "yaml", "toml", "json", "arguments", "config", "pasted", "log", "state",
@@ -76,7 +75,7 @@ def kind_of(text: str, name: str) -> Kind:
     text = mended(text, name)[0] if is_bare_json(text, name) else text
     found = FIRST_LINE.search(text)
     first = found[0].strip() if found else ""
-    if suffix not in SUFFIXES and not text.startswith("#!") and is_log(text):
+    if suffix not in SUFFIXES and not text.startswith("#!") and marks.is_log(text):
         return "log"
     if suffix == ".json" or (first.startswith("{") and suffix not in (".yaml", ".yml")):
         return _kind_of_json(text, name)
@@ -107,12 +106,8 @@ def _is_toml_run(text: str) -> bool:
 def _kind_of_json(text: str, name: str) -> Kind:
     values = read_json(text, name)
     keys: dict[str, object] = cast(dict[str, object], values) if isinstance(values, dict) else {}
-    if keys.keys() >= trainer_state.KEYS:
-        return "state"
-    if "peft_type" in keys:
-        return "adapter"
-    if of_a_model := _beside_a_model(keys, name):
-        return of_a_model
+    if beside := marks.surely(keys, name):
+        return beside
     if accelerate.is_accelerate(keys):
         return "accelerate"
     if is_deepspeed(keys):
@@ -128,23 +123,11 @@ def _kind_of_json(text: str, name: str) -> Kind:
         return "arguments"
     if any(key in parameters() for key in keys):
         return "json"
-    if len(keys.keys() & generation_config.TOLD_BY) > 1:
-        return "generation"
-    if keys.keys() & tokenizer_config.TOLD_BY:
-        return "tokenizer"
+    if beside := marks.likely(keys):
+        return beside
     raise refuse(
         what=f"what {name} is cannot be told",
         where=name,
         why=f"no key of it is known: {sentence_list(keys, most=4) or 'it has none'}",
         fix="name a run file, a file of arguments, or the config.json of a model",
     )
-
-
-def _beside_a_model(keys: dict[str, object], name: str) -> Kind | None:
-    """What a file is that lies beside a model under its usual name, or says whose it is."""
-    usual = PurePosixPath(name).name
-    if usual == generation_config.NAME or "_from_model_config" in keys:
-        return "generation"
-    if usual == tokenizer_config.NAME or "added_tokens_decoder" in keys:
-        return "tokenizer"
-    return None

@@ -15,7 +15,7 @@ from ..params.arch import Family, families, family_of
 from ..params.run import parameters
 from ..params.setting import Note, Origin, Setting
 from ..text import place, sentence_list
-from . import generation_config, peft
+from . import peft
 from .flags import names, read_mapping
 from .model_config import document_of
 from .python_text import Fragment, fragments
@@ -56,7 +56,7 @@ def owner_of(fragment: Fragment) -> Owner:
         return "config"
     if fragment.name in peft.CLASSES:
         return "adapter"
-    if fragment.name == generation_config.CLASS:
+    if fragment.name == "GenerationConfig":
         return "generation"
     written = fragment.lines.keys()
     score: dict[Owner, int] = {
@@ -94,7 +94,7 @@ def read_pasted(found: Sequence[Fragment], file: str) -> Reading:
             lines = {"peft_type": min(fragment.lines.values()), **fragment.lines}
             reading.add(peft.read_values({**named, **fragment.values}, file, lines))
         elif owner == "generation":
-            reading.add(generation_config.of_keys(fragment.values, file, fragment.lines))
+            reading.add(_generation(fragment, file))
         elif owner == "arguments":
             reading.add(read_mapping(dict(_arguments(fragment, file))))
         else:
@@ -130,6 +130,12 @@ def _arguments(fragment: Fragment, file: str) -> Iterator[tuple[str, tuple[objec
 def _settings(fragment: Fragment, file: str) -> Iterator[Setting]:
     for name, value in fragment.values.items():
         yield Setting(name, value, _origin(fragment, name, file))
+
+
+def _generation(fragment: Fragment, file: str) -> Reading:
+    from .generation_config import of_keys
+
+    return of_keys(fragment.values, file, fragment.lines)
 
 
 def _model(models: Sequence[Fragment], file: str) -> Reading:

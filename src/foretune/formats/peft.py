@@ -18,7 +18,6 @@ from .documents import top_lines
 from .json_text import mended, read_json
 from .reading import Reading
 
-NAME = "adapter_config.json"
 CLASSES = {"LoraConfig": "LORA", "PrefixTuningConfig": "PREFIX_TUNING"}
 METHODS = {"LORA": "lora", "PREFIX_TUNING": "ptuning"}
 """Kinds of adapter that are known here, and the method that each is."""
@@ -137,9 +136,7 @@ def _misplaced(key: str, kind: str, origin: Origin) -> Problem | None:
         what=f"there is no key {key!r}",
         where=str(origin),
         why="PEFT 0.21 would warn and leave it out: the adapter would not be what the file says",
-        fix=f"write {like!r}"
-        if like
-        else "take it out",
+        fix=f"write {like!r}" if like else "take it out",
     )
 
 

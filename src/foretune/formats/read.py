@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import cast
 
@@ -19,19 +20,14 @@ from .accelerate import read_accelerate
 from .beside import with_named_files
 from .deepspeed import read_deepspeed
 from .flags import names, read_flags, read_mapping
-from .generation_config import read_generation
 from .json_text import key_lines, mended, read_json
 from .kinds import Kind, is_bare_json, kind_of, taken_for
 from .launchers import Launch, find_launch, lost_lines, read_launch
 from .model_config import NAME, NAMES, config_path, file_in, read_any_model, read_model_config
 from .pasted import pasted, read_pasted
-from .peft import read_adapter
 from .reading import Reading, typed
 from .run_file import read_run_file
 from .shell import Script, Word, read_shell
-from .tokenizer_config import read_tokenizer
-from .trainer_state import read_state
-from .training_log import read_log
 
 PASTED = "standard input"
 
@@ -137,6 +133,9 @@ def _read_kind(kind: Kind, text: str, name: str) -> Reading:
         return Reading(notes=list(notes), documents=[document])
     if kind in ("yaml", "toml", "json"):
         return read_run_file(text, name, kind)
+    if kind in SELDOM:
+        module, function = SELDOM[kind]
+        return getattr(import_module(f"{__package__}.{module}"), function)(text, name)
     return READERS[kind](text, name)
 
 
@@ -253,15 +252,19 @@ def _read_accelerate(text: str, name: str) -> Reading:
 READERS: dict[str, Callable[[str, str], Reading]] = {
     "arguments": _read_arguments,
     "pasted": lambda text, name: read_pasted(pasted(text), name),
-    "log": read_log,
     "deepspeed": _read_deepspeed,
     "accelerate": _read_accelerate,
-    "state": read_state,
-    "adapter": read_adapter,
-    "generation": read_generation,
-    "tokenizer": read_tokenizer,
 }
 """Who reads the kinds that need no more than their text and their name."""
+
+SELDOM = {
+    "log": ("training_log", "read_log"),
+    "state": ("trainer_state", "read_state"),
+    "adapter": ("peft", "read_adapter"),
+    "generation": ("generation_config", "read_generation"),
+    "tokenizer": ("tokenizer_config", "read_tokenizer"),
+}
+"""The module and the function that reads a kind; imported when there is such a file."""
 
 
 def _read_set(values: Mapping[str, object] | Sequence[str]) -> Reading:

@@ -10,13 +10,7 @@ from ..params.tokenizer_config import NO_LIMIT, TokenizerSettings
 from .documents import read_document
 from .reading import Reading
 
-NAME = "tokenizer_config.json"
 KIND = "tokenizer config"
-TOLD_BY = frozenset({
-    "tokenizer_class", "model_max_length", "padding_side", "added_tokens_decoder",
-    "clean_up_tokenization_spaces", "chat_template", "additional_special_tokens",
-})  # fmt: skip
-"""Keys by which the file is known where it has no name."""
 
 
 def read_tokenizer(text: str, file: str) -> Reading:

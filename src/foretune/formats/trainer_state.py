@@ -10,10 +10,7 @@ from .json_text import key_lines
 from .reading import Reading
 from .training_log import last_values
 
-NAME = "trainer_state.json"
 KIND = "trainer state"
-KEYS = frozenset({"log_history", "global_step"})
-"""Keys that no other file has together."""
 
 
 def read_state(text: str, file: str) -> Reading:

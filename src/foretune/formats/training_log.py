@@ -30,16 +30,6 @@ LINE = re.compile(
 )
 LOGGED = re.compile(r"\{\s*['\"][A-Za-z_]\w*['\"]\s*:[^{}\n]*\}")
 METRIC = re.compile(r"^[ \t]*(?P<label>\w+)[ \t]+=[ \t]+(?P<value>[\d.:,e+-]+|nan|inf)\s*$", re.M)
-IS_LOG = re.compile(
-    r"\*{5} *Running (?:training|Evaluation|Prediction)|\bNum examples\s*=\s*\d"
-    r"|\bTotal optimization steps\s*=|\btrainable params:\s*[\d,]+ \|\|"
-    r"|\{\s*['\"](?:loss|eval_loss|train_runtime|current_steps)['\"]\s*:"
-)
-
-
-def is_log(text: str) -> bool:
-    """Whether text holds a line that only a Trainer logs."""
-    return IS_LOG.search(text) is not None
 
 
 def read_log(text: str, file: str) -> Reading:

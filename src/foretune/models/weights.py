@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +37,21 @@ def fill(model: Any, folder: Path, take: Take, keeps: Keeps, *, progress: bool) 
     """Puts what ``take`` makes of every tensor of ``folder`` into ``model``, which is on meta and
     which the files fit (`checkpoint.problems_of`). Returns the keys that were filled.
 
-    Of two tied keys of equal content only the source is read. ``take`` runs in several threads: a
-    disk that is asked for one thing at a time is slow.
+    Of two tied keys of equal content only the source is read. What stays as it is mapped is read
+    through in the order of the file, as disks like it; the rest by several threads.
     """
     wanted = set(model.state_dict()) - _spare(model, folder)
     filled: set[str] = set()
     with ThreadPoolExecutor(READERS) as pool:
         for file in weight_files(folder)[0]:
             headers = {key: header for key, header in read_header(file).items() if key in wanted}
+            kept, read = _reader(file, [key for key, found in headers.items() if keeps(key, found)])
+            others = [key for key in headers if key not in kept]
+            taken = zip(others, pool.map(lambda key, read=read: take(key, read(key)), others))
+            whole = ((key, take(key, tensor)) for key, tensor in kept.items())
             total = sum(header.nbytes for header in headers.values())
-            read = _reader(file, [key for key, header in headers.items() if keeps(key, header)])
-            taken = pool.map(lambda key, read=read: take(key, read(key)), headers)
             with bar(file.name, total, shown=progress) as shown:
-                for key, made in zip(headers, taken, strict=True):
+                for key, made in chain(whole, taken):
                     for name, tensor in made.items():
                         put(model, name, tensor)
                     filled |= made.keys()
@@ -105,16 +108,17 @@ def one(file: Path, key: str) -> Tensor:
         return opened.get_tensor(key)
 
 
-def _reader(file: Path, kept: list[str]) -> Callable[[str], Tensor]:
-    """What gives a tensor of a file, mapped. Those that stay as they are share one opening; for
-    each other the file is opened anew, so that its pages are given back when it is converted: they
-    count as memory of this process until then.
+def _reader(file: Path, kept: list[str]) -> tuple[dict[str, Tensor], Callable[[str], Tensor]]:
+    """The tensors of a file that stay as they are, mapped, and what gives each of the others.
+
+    Those share one opening. For each other the file is opened anew, so that its pages are given
+    back when it is converted: they count as memory of this process until then.
     """
     if file.suffix != ".safetensors":
-        return read_tensors(file).__getitem__
+        return {}, read_tensors(file).__getitem__
     with safe_open(file, framework="pt") as opened:
-        mapped = {key: opened.get_tensor(key) for key in kept}
-    return lambda key: mapped[key] if key in mapped else one(file, key)
+        mapped = {key: opened.get_tensor(key) for key in opened.offset_keys() if key in set(kept)}
+    return mapped, lambda key: one(file, key)
 
 
 def bar(name: str, total: int, *, shown: bool) -> tqdm:

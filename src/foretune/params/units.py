@@ -11,6 +11,7 @@ UNITS = {
     "elements": "个元素",
     "examples": "个样本",
     "examples per device": "个样本（每个设备）",
+    "FLOP": "次浮点运算",
     "machines": "台机器",
     "micro batches per optimizer step": "个微批次（每个优化器步）",
     "MiB": "MiB",

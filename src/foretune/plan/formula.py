@@ -31,7 +31,7 @@ P = ParamSpec("P")
 R = TypeVar("R", bound=float, covariant=True)
 Unit = Literal[
     "bytes", "parameters", "rows", "batches", "steps", "tokens", "examples", "elements",
-    "checkpoints", "times", "passes over the data",
+    "checkpoints", "times", "passes over the data", "FLOP", "seconds",
 ]  # fmt: skip
 
 Bracket = Literal["none", "sums", "all"]

@@ -113,7 +113,7 @@ def shared_heads_are_numbered_and_not_shared(it: Subject) -> Iterator[Found]:
     if family(it) is not ChatGLM2 or it.get("config.multi_query_attention"):
         return
     groups, heads = it.get("config.multi_query_group_num"), it.get("config.num_attention_heads")
-    if "multi_query_group_num" in model_keys(it) and groups != heads:
+    if groups not in (1, heads):
         yield it.found(
             "config.multi_query_group_num",
             both(
@@ -171,12 +171,12 @@ def the_vocabulary_has_no_size(it: Subject) -> Iterator[Found]:
     """
     if family(it) not in (ModelArgs, Transformer) or it.shape is None or it.shape.vocab:
         return
+    written = it.get("config.vocab_size")
     yield it.found(
         "config.vocab_size",
-        both(
-            f"vocab_size is {it.get('config.vocab_size')}",
-            f"vocab_size 为 {it.get('config.vocab_size')}",
-        ),
+        both("vocab_size is not given", "没有写 vocab_size")
+        if written is None
+        else both(f"vocab_size is {written}", f"vocab_size 为 {written}"),
         fix=both(
             "write the number of tokens of the tokenizer, 128256 for Llama 3"
             if family(it) is ModelArgs
@@ -204,7 +204,7 @@ def the_sizes_are_those_of_no_published_llama_3(it: Subject) -> Iterator[Found]:
     heads, and the cache is four times as large.
 
     这些是 Meta 的 ModelArgs 默认值，与任何 Llama 3 都不符：8B 模型有 8 个键头，前馈宽度为 14,336。
-    没有n_kv_heads 时键头与注意力头一样多，缓存是四倍大。
+    没有 n_kv_heads 时键头与注意力头一样多，缓存是四倍大。
     """
     if it.model is None or not isinstance(args := it.model.architecture, ModelArgs):
         return
@@ -257,8 +257,8 @@ def glm_and_chatglm_are_mixed_up(it: Subject) -> Iterator[Found]:
         yield it.found(
             "config.model_type",
             both(
-                f"model_type {kind} with {sentence_list(sorted(found))}, which is a key of {other}",
-                f"model_type 为 {kind}，而 {sentence_list(sorted(found))} 是 {other} 的键",
+                f"model_type {kind} with keys of {other}: {sentence_list(sorted(found))}",
+                f"model_type 为 {kind}，却有 {other} 的键：{sentence_list(sorted(found))}",
             ),
             fix=both(
                 "take the config.json that was published with the weights",

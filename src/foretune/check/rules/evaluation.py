@@ -213,7 +213,7 @@ def the_worst_checkpoint_is_taken_for_the_best(it: Subject) -> Iterator[Found]:
     transformers takes every figure whose name does not end in "loss" to be the better the larger.
 
     损失和困惑度越小越好，BLEU 和 ROUGE 越大越好。没有写明时，凡名称不以 loss 结尾的指标，
-    transformers一律认为越大越好。
+    transformers 一律认为越大越好。
     """
     metric = (it.get("record.best_metric") or "loss").removeprefix("eval_")
     greater = it.get("record.greater_is_better")
@@ -247,8 +247,8 @@ def the_best_is_to_be_saved_and_nothing_finds_it(it: Subject) -> Iterator[Found]
     """With save_strategy best a checkpoint is written when an evaluation finds a better one.
     Without evaluation none is ever written; without metric_for_best_model transformers refuses.
 
-    save_strategy 为 best 时，只有评估发现更好的结果才写检查点。不评估就永远不写；没有写
-    metric_for_best_model 时 transformers 会拒绝。
+    save_strategy 为 best 时，只有评估发现更好的结果才写检查点。不评估就永远不写；没有
+    写 metric_for_best_model 时 transformers 会拒绝。
     """
     if it.get("record.save_strategy") != "best" or not it.get("launch.train"):
         return

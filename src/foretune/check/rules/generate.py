@@ -14,7 +14,7 @@ from .beside import GENERATION, document, example, model_keys
 from .evaluation import BEST, compares
 from .examples import CHATGLM2, DATA, measured, of_file
 from .record import EVALUATED, steps_of
-from .rows import MANY, part, told
+from .rows import MANY, part
 
 PREDICTS = {
     "launch.predict": True, "data.test": "dev.json", "generate.enabled": True,
@@ -314,13 +314,12 @@ def references_are_cut(it: Subject) -> Iterator[Found]:
         if facts is None or facts.tokens is None or not (cut := facts.damage.answers_cut):
             continue
         target = it.get("data.max_eval_target_length") or it.get("data.max_target_length")
-        over = facts.damage.answer_over
+        over, rows = facts.damage.answer_over, part(cut, facts)
         yield it.found(
             "data.max_eval_target_length",
-            told(
-                part(cut, facts),
-                f"of {facts.file} lose the end of their reference at {target:,} tokens",
-                f"（{facts.file}）的参考答案在 {target:,} 个词元处被截断",
+            both(
+                f"{facts.file}: {rows.en} lose the end of their reference at {target:,} tokens",
+                f"{facts.file}：{rows.zh}的参考答案在 {target:,} 个词元处被截断",
             ),
             fix=both(
                 f"write val_max_target_length {target + over:,}",

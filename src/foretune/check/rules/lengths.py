@@ -262,8 +262,8 @@ def padding_is_trained(it: Subject) -> Iterator[Found]:
     than tokens of answers. Under the official protocol of ChatGLM2-6B every position of the prompt
     is trained to be padding as well.
 
-    填充位置也有标签，模型会去学习输出填充词元，而它们往往比回答的词元还多。在 ChatGLM2-6B 的
-    official 协议下，提示的每个位置也会被训练成填充词元。
+    填充位置也有标签，模型会去学习输出填充词元，而它们往往比回答的词元还多。
+    在 ChatGLM2-6B 的 official 协议下，提示的每个位置也会被训练成填充词元。
     """
     if it.get("launch.train") and not it.get("data.ignore_pad_in_loss"):
         yield it.found(

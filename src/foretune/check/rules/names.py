@@ -8,12 +8,11 @@ import re
 from collections.abc import Iterator
 
 from ...formats.programs import PATHS
-from ...formats.removed_arguments import REMOVED
 from ...formats.training_arguments import KEYS
 from ...params.arch.chatglm2 import ChatGLM2
 from ...params.run import parameters
 from ...params.setting import Note, Origin
-from ...text import nearest, sentence_list
+from ...text import nearest
 from ..finding import Found, both
 from ..rule import ARGUMENT, CONFIG, Example, Subject, rule
 from .beside import model_keys
@@ -52,10 +51,8 @@ def path_of(name: str) -> str:
     severity="note",
     source="https://github.com/hiyouga/LlamaFactory/issues/7927",
     flags=Example(
-        DATA,
-        notes=(
-            Note("x", HERE.format("--warmup_ratio 0.1"), "it moved", "renamed", "warmup_ratio"),
-        ),
+        {"schedule.warmup": 0.1, **DATA},
+        notes=(Note("x", "example.sh:1 (schedule.warmup)", "it moved", "renamed", "warmup_ratio"),),
     ),
     allows=Example({**DATA, "schedule.warmup": 0.1}),
 )
@@ -66,24 +63,17 @@ def an_argument_bears_an_old_name(it: Subject) -> Iterator[Found]:
     transformers 5 不再接受一些旧参数名，程序一开始就会停下。foretune 会按它们如今的含义读取。
     """
     for note, origin in told(it, "renamed"):
-        read_as = REMOVED[note.name].read(True) if note.name in REMOVED else {}
-        paths = list(read_as) or [path_of(note.name)]
-        new = next((name for name, path in KEYS.items() if path == paths[0]), None)
-        shown = new or sentence_list(paths)
+        paths = [one.path for one in it.run.settings if one.origin == origin]
+        new = next((name for name, path in KEYS.items() if path in paths), None)
         yield it.found(
-            paths[0] if paths[0] in parameters() else f"{ARGUMENT}{note.name}",
+            paths[0] if paths else f"{ARGUMENT}{note.name}",
             both(
                 f"{note.name} is a name of transformers 4",
                 f"{note.name} 是 transformers 4 的参数名",
             ),
-            fix=both(
-                f"nothing to do for foretune, which keeps it ({shown})"
-                if new is None
-                else f"write {new} for transformers 5",
-                f"在 foretune 中无需修改，它仍然有效（{shown}）"
-                if new is None
-                else f"在 transformers 5 中写 {new}",
-            ),
+            fix=both("leave it: foretune keeps it", "无需修改：foretune 仍然支持它")
+            if new is None
+            else both(f"write {new} for transformers 5", f"在 transformers 5 中写 {new}"),
             origin=origin,
         )
 
@@ -155,7 +145,7 @@ def a_key_of_the_model_changes_nothing(it: Subject) -> Iterator[Found]:
     severity="note",
     source="https://github.com/MakazhanAlpamys/Soup/issues/627",
     flags=Example(
-        model=CHATGLM2,
+        model={key: CHATGLM2[key] for key in CHATGLM2 if key != "seq_length"},
         notes=(Note("x", "config.json:4", "did you mean it?", "unknown", "seq_lenght"),),
     ),
     allows=Example(model=CHATGLM2),
@@ -166,10 +156,13 @@ def a_key_of_the_model_is_not_known(it: Subject) -> Iterator[Found]:
 
     任何人都可以往 config.json 里加键，没有程序读取也不会报错。键名写错时，正确的键就停留在默认值。
     """
-    known = [] if it.model is None else list(it.model.architecture.keys())
+    if it.model is None:
+        return
     for note, origin in told(it, "unknown"):
-        like = nearest(note.name, known, at_least=0.8)
-        slip = like is not None and like not in model_keys(it)
+        if origin.file != it.model.file:
+            continue
+        like = nearest(note.name, it.model.architecture.keys(), at_least=0.8)
+        slip = like is not None and like not in it.model.keys
         fix = (
             both(f"did you mean {like}?", f"是否想写 {like}？")
             if slip

@@ -322,8 +322,8 @@ def a_run_is_named_and_no_tracker_hears_of_it(it: Subject) -> Iterator[Found]:
     """Trackers alone read the name of a run. Up to transformers 4 every tracker that was installed
     got the logs; since version 5 those that report_to names.
 
-    只有跟踪工具会读取训练名称。transformers 4 默认向所有已安装的跟踪工具发送日志，从第 5 版起只发给
-    report_to 写明的那些。
+    只有跟踪工具会读取训练名称。transformers 4 默认向所有已安装的跟踪工具发送日志，从第 5 版起只发
+    给 report_to 写明的那些。
     """
     named = it.written("record.run_name") and it.get("record.run_name")
     if named and it.get("launch.train") and not it.get("record.report_to"):

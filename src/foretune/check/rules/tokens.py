@@ -54,8 +54,8 @@ def the_end_token_is_the_padding_of_the_tokenizer(it: Subject) -> Iterator[Found
     pad_token_id of config.json has no part in it.
 
     有些程序会去掉所有“等于分词器填充词元”的标签，连回答的结束词元也一并去掉，模型就学不会停下。
-    foretune 按位置屏蔽填充，结束词元照常训练；ChatGLM-6B 的 official 协议则按 id 屏蔽。这与
-    config.json 的 pad_token_id 无关。
+    foretune 按位置屏蔽填充，结束词元照常训练；ChatGLM-6B 的 official 协议则按 id 屏蔽。这
+    与 config.json 的 pad_token_id 无关。
     """
     tokenizer = document(it, TOKENIZER)
     if tokenizer is None or not it.get("launch.train"):
@@ -195,7 +195,7 @@ def a_special_token_has_no_row_in_the_embedding(it: Subject) -> Iterator[Found]:
     device-side assert that names nothing.
 
     不小于行数的 id 没有对应的向量：模型遇到它就会出错，在 GPU 上只报一个不说明原因
-    的 device-sideassert。
+    的 device-side assert。
     """
     rows = vocabulary(it)
     if rows is None or it.model is None:
@@ -234,8 +234,8 @@ def special_ids_are_of_two_releases(it: Subject) -> Iterator[Found]:
     tokens have ids from 150000 on; since April 2023 they begin at 130000. With ids of both the
     model looks for a token that the tokenizer never writes ("150001 is not in list").
 
-    最初的 ChatGLM-6B 在词表前面有 20,000 个图像词元，特殊词元的 id 从 150000 开始；2023 年 4 月起从
-    130000 开始。两种 id 混用时，模型会去找分词器从不写出的词元（“150001 is not in list”）。
+    最初的 ChatGLM-6B 在词表前面有 20,000 个图像词元，特殊词元的 id 从 150000 开始；2023 年 4 月起
+    从 130000 开始。两种 id 混用时，模型会去找分词器从不写出的词元（“150001 is not in list”）。
     """
     if family(it) is not ChatGLM:
         return
