@@ -83,7 +83,9 @@ def _predict(
             start = 1 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
             rooms = [room_of(row, start, generate) for row in rows]
             limit = start + max(rooms)
-            tokens_BL = model.generate(**inputs, **{**sampling(generate), "max_length": limit})
+            # a max_new_tokens of the folder's generation_config.json would count more
+            lengths = {"max_length": limit, "max_new_tokens": None}
+            tokens_BL = model.generate(**inputs, **{**sampling(generate), **lengths})
             answers += [
                 text_of(tokens_L[:room], tokenizer)
                 for tokens_L, room in zip(tokens_BL[:, start:].tolist(), rooms, strict=True)

@@ -18,7 +18,6 @@ from .deepspeed import is_deepspeed
 from .flags import names
 from .json_text import is_bare, mended, read_json
 from .model_config import NAMES
-from .pasted import pasted
 
 Kind = Literal[
     "shell", "yaml", "toml", "json", "arguments", "config", "pasted", "log", "state",
@@ -85,13 +84,19 @@ def kind_of(text: str, name: str) -> Kind:
         return "shell"
     if suffix == ".toml" or re.match(r"\[[\w.]+\]\s*(#|$)", first) or _is_toml_run(text):
         return "toml"
-    if suffix not in SUFFIXES and pasted(text):
+    if suffix not in SUFFIXES and _is_pasted(text):
         return "pasted"
     if re.match(r"[\w.]+\s+=\s", first):
         return "toml"
     if suffix in (".yaml", ".yml") or re.match(r"[\w.]+\s*:(\s|$)", first):
         return "yaml"
     return "shell"
+
+
+def _is_pasted(text: str) -> bool:
+    from .pasted import pasted
+
+    return bool(pasted(text))
 
 
 def _is_toml_run(text: str) -> bool:

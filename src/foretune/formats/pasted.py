@@ -74,7 +74,7 @@ def _family(fragment: Fragment) -> type[Family] | None:
     return named[0] if named else family_of(fragment.values)
 
 
-def read_pasted(found: Sequence[Fragment], file: str) -> Reading:
+def read_pasted(text: str, file: str) -> Reading:
     """The settings, and the model, that pasted fragments describe.
 
     Raises:
@@ -82,7 +82,7 @@ def read_pasted(found: Sequence[Fragment], file: str) -> Reading:
     """
     reading = Reading()
     models: list[Fragment] = []
-    for fragment in found:
+    for fragment in pasted(text):
         owner = owner_of(fragment)
         reading.notes += _about(fragment, owner, file)
         if owner == "nobody":

@@ -24,7 +24,6 @@ from .json_text import key_lines, mended, read_json
 from .kinds import Kind, is_bare_json, kind_of, taken_for
 from .launchers import Launch, find_launch, lost_lines, read_launch
 from .model_config import NAME, NAMES, config_path, file_in, read_any_model, read_model_config
-from .pasted import pasted, read_pasted
 from .reading import Reading, typed
 from .run_file import read_run_file
 from .shell import Script, Word, read_shell
@@ -251,13 +250,13 @@ def _read_accelerate(text: str, name: str) -> Reading:
 
 READERS: dict[str, Callable[[str, str], Reading]] = {
     "arguments": _read_arguments,
-    "pasted": lambda text, name: read_pasted(pasted(text), name),
     "deepspeed": _read_deepspeed,
     "accelerate": _read_accelerate,
 }
 """Who reads the kinds that need no more than their text and their name."""
 
 SELDOM = {
+    "pasted": ("pasted", "read_pasted"),
     "log": ("training_log", "read_log"),
     "state": ("trainer_state", "read_state"),
     "adapter": ("peft", "read_adapter"),

@@ -45,9 +45,9 @@ def fill(model: Any, folder: Path, take: Take, keeps: Keeps, *, progress: bool) 
     with ThreadPoolExecutor(READERS) as pool:
         for file in weight_files(folder)[0]:
             headers = {key: header for key, header in read_header(file).items() if key in wanted}
-            kept, read = _reader(file, [key for key, found in headers.items() if keeps(key, found)])
+            kept, read = _reader(file, {key for key, found in headers.items() if keeps(key, found)})
             others = [key for key in headers if key not in kept]
-            taken = zip(others, pool.map(lambda key, read=read: take(key, read(key)), others))
+            taken = pool.map(lambda key, read=read: (key, take(key, read(key))), others)
             whole = ((key, take(key, tensor)) for key, tensor in kept.items())
             total = sum(header.nbytes for header in headers.values())
             with bar(file.name, total, shown=progress) as shown:
@@ -108,7 +108,7 @@ def one(file: Path, key: str) -> Tensor:
         return opened.get_tensor(key)
 
 
-def _reader(file: Path, kept: list[str]) -> tuple[dict[str, Tensor], Callable[[str], Tensor]]:
+def _reader(file: Path, kept: set[str]) -> tuple[dict[str, Tensor], Callable[[str], Tensor]]:
     """The tensors of a file that stay as they are, mapped, and what gives each of the others.
 
     Those share one opening. For each other the file is opened anew, so that its pages are given
@@ -117,7 +117,8 @@ def _reader(file: Path, kept: list[str]) -> tuple[dict[str, Tensor], Callable[[s
     if file.suffix != ".safetensors":
         return {}, read_tensors(file).__getitem__
     with safe_open(file, framework="pt") as opened:
-        mapped = {key: opened.get_tensor(key) for key in opened.offset_keys() if key in set(kept)}
+        in_order = [key for key in opened.offset_keys() if key in kept]
+        mapped = {key: opened.get_tensor(key) for key in in_order}
     return mapped, lambda key: one(file, key)
 
 

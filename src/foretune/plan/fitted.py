@@ -1,0 +1,75 @@
+"""The constants that no source code gives: each was fitted or measured, and says by what.
+
+``benchmarks/published.py FILE --fit`` fits the rates again, from the rows of half of the sources
+alone, and prints this table; docs/forecast.md shows what they come to on the other half.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """Constants of the forecast."""
+
+    # --- memory: none of them is fitted to the published rows
+    allocator_waste: float = 0.03
+    """Share of the activations that the allocator loses to rounding and splitting. An assumption:
+    the replay of traced steps (2026-11, torch 2.13) loses 1 to 5 %."""
+    context_gib: float = 0.5
+    """CUDA context with its kernels, since Ampere; 0.47 to 0.92 GiB with torch 2.1 (stas00)."""
+    old_context_gib: float = 1.31
+    """The same on Volta with CUDA 11.2: 1,343 MiB in transformers' guide of 2022."""
+    nccl_gib: float = 1.45
+    """What NCCL takes at its first barrier (stas00, two GPUs)."""
+
+    # --- time: fitted
+    ampere_products: float = 0.75
+    """Share of the peak rate that large matrix products reach on compute capability 8."""
+    hopper_products: float = 0.66
+    """The same on compute capability 9."""
+    fp8_products: float = 0.55
+    """Share of the float8 rate that products reach with the casts that they need."""
+    half_width: float = 300.0
+    """Width of a model whose products reach half of that share."""
+    ampere_attention: float = 0.5
+    """Share of the peak rate that FlashAttention reaches on compute capability 8, causal."""
+    hopper_attention: float = 0.35
+    """The same on compute capability 9."""
+    traffic: float = 30.0
+    """Bytes that the operations between the products move, for every element of the hidden state
+    and the feed-forward block, forward and backward, in multiples of two bytes."""
+    compiled: float = 0.5
+    """Share of that traffic that is left in compiled blocks."""
+    scores: float = 24.0
+    """Bytes moved for every score of the vocabulary."""
+    launch: float = 1e-4
+    """Seconds that a layer costs at least, forward and backward."""
+    node_links: float = 0.6
+    """Share of the rate of NVLink that collectives reach."""
+    network: float = 0.5
+    """Share of the rate of the network that collectives reach."""
+    overlap: float = 0.5
+    """Share of the computation that can hide the communication of FSDP and ZeRO."""
+
+    # --- time: how far off a forecast may be
+    interval: float = 0.15
+    """Half of the interval around a time: nine of ten held-out rows lie in it."""
+
+
+FITTED = Fitted()
+
+FITTED_TIMES_ON = (
+    "github:Lightning-AI/litgpt@26857050fe3f:tutorials/finetune_lora.md",
+    "github:THUDM/GLM-4@081f0fb96c4c:finetune_demo/README_en.md",
+    "github:VIA-Research/vTrain@f8dda8473a48:data/ground_truth_single.csv",
+    "github:foundation-model-stack/fms-fsdp@0d319983c4b3:README.md",
+    "github:huggingface/transformers@98513dfd0db6:docs/source/en/perf_train_gpu_one.mdx",
+    "github:mosaicml/llm-foundry@8c8dd48f7216:scripts/train/benchmarking/README.md",
+    "github:pytorch/torchtitan@b5bcd76c66d0:benchmarks/llama3-8b_h200_202506_trainy-whitefiber.md",
+    "github:pytorch/torchtune@bd2a0fc7c314:README.md",
+    "github:pytorch/torchtune@bd2a0fc7c314:docs/source/tutorials/qlora_finetune.rst",
+    "https://github.com/hiyouga/LLaMA-Factory/wiki/Performance-comparison",
+)
+"""Sources whose rows the rates were fitted to."""

@@ -1,0 +1,150 @@
+"""What is held beside the model and its step: buffers of communication, temporaries of the
+optimizer, what the allocator cannot give back, what CUDA takes for itself.
+"""
+
+from __future__ import annotations
+
+from ...params.arch.shape import Shape
+from ..counts import blocks, embedding, output_layer
+from ..devices import Device
+from ..fitted import FITTED
+from ..formula import formula
+from ..setup import Setup
+
+
+@formula("bytes")
+def gathered_bytes(root: float, block: float, bytes_each: int, ahead: int = 2) -> float:
+    """Weights gathered from the other ranks: those outside the blocks, and of so many blocks.
+
+    从其他进程收集来的权重：块以外的部分，以及若干个块。
+    """
+    return (root + ahead * block) * bytes_each
+
+
+@formula("bytes")
+def ddp_bucket_bytes(trainable: int, bytes_each: int) -> int:
+    """Copies of the gradients that DistributedDataParallel reduces from.
+
+    DistributedDataParallel 做规约所用的梯度副本。
+    """
+    return trainable * bytes_each
+
+
+@formula("bytes")
+def deepspeed_bucket_bytes(bucket: float, bytes_each: int, buckets: int = 2) -> float:
+    """Buckets that DeepSpeed reduces gradients in, two of them where it overlaps.
+
+    DeepSpeed 规约梯度的桶；与计算重叠时有两个。
+    """
+    return bucket * bytes_each * buckets
+
+
+@formula("bytes")
+def foreach_bytes(trainable: float, bytes_each: int) -> float:
+    """Temporary of an optimizer that works through all weights at once (foreach).
+
+    一次处理全部权重的优化器（foreach）的临时空间。
+    """
+    return trainable * bytes_each
+
+
+@formula("bytes")
+def allocator_waste(allocated: float, share: float) -> float:
+    """Pieces of memory that the allocator holds and cannot use.
+
+    分配器占住却无法利用的零碎空间。
+    """
+    return allocated * share
+
+
+@formula("bytes")
+def dequantised_bytes(largest: float, bytes_each: int) -> float:
+    """A packed matrix, unpacked for its product.
+
+    为相乘而解包的一个量化矩阵。
+    """
+    return largest * bytes_each
+
+
+def root_parameters(shape: Shape) -> int:
+    """Parameters outside the blocks."""
+    return shape.num_parameters - blocks(shape)
+
+
+def head_parameters(shape: Shape) -> int:
+    """Parameters of the output layer, the embedding where they are one."""
+    return output_layer(shape) or embedding(shape)
+
+
+def block_parameters(shape: Shape) -> float:
+    """Parameters of one block."""
+    return blocks(shape) / max(shape.layers, 1)
+
+
+def largest_matrix(shape: Shape) -> int:
+    """Elements of the largest matrix inside a block."""
+    return max((one.inputs * one.outputs for one in shape.linears), default=0)
+
+
+def gathers(setup: Setup) -> bool:
+    """True where whole weights come together only for their product."""
+    return setup.parallel.shared("all") > 1
+
+
+def communication(shape: Shape, setup: Setup, trained: int) -> float:
+    """Bytes of gathered weights and buckets inside the allocator's main pool."""
+    parallel, numbers = setup.parallel, setup.precision
+    split = parallel.tensor
+    if gathers(setup) and parallel.program == "fsdp":
+        if parallel.pipeline > 1:  # a stage keeps its weights together between micro batches
+            return 0.0
+        return gathered_bytes(
+            root_parameters(shape) / split, block_parameters(shape) / split, numbers.compute
+        )
+    if parallel.program == "deepspeed" and parallel.shards > 1:
+        bucket = min(parallel.bucket, trained)
+        held = deepspeed_bucket_bytes(bucket, numbers.gradients)
+        if gathers(setup):
+            held += gathered_bytes(root_parameters(shape), block_parameters(shape), numbers.compute)
+        return held
+    if parallel.program == "ddp" and parallel.shards > 1:
+        return ddp_bucket_bytes(trained, numbers.gradients)
+    return 0.0
+
+
+def other_streams(shape: Shape, setup: Setup, gradients: float) -> float:
+    """Bytes that FSDP2 allocates on its own streams: a pool of each, which the others cannot use.
+
+    The outputs of all-gathers (the weights outside the blocks and those of a block), and the
+    outputs of reduce-scatters, which are the sharded gradients. Read in torch 2.6 and 2.13,
+    torch/distributed/fsdp/_fully_shard/_fsdp_collectives.py.
+    """
+    if not (gathers(setup) and setup.parallel.program == "fsdp"):
+        return 0.0
+    split, stages = setup.parallel.tensor, setup.parallel.pipeline
+    outside = root_parameters(shape) / split / (2 if stages > 1 else 1)
+    one = block_parameters(shape) / split
+    gathered = gathered_bytes(outside, one, setup.precision.compute, ahead=1)
+    return gathered + (gradients if setup.full else 0.0)
+
+
+def loss_waste(shape: Shape, setup: Setup, loss: float) -> float:
+    """What lies idle while the loss is computed, in pieces too small for its float32 tensors: the
+    16-bit scores, freed before the gradients came, and what the last block had in its forward pass
+    and did not keep.
+    """
+    compute, split = setup.precision.compute, setup.parallel.tensor
+    if setup.kernels.loss != "full" or compute == 4 or not loss:
+        return 0.0
+    scores = loss * compute / (16 if split > 1 else 12)
+    if setup.checkpointing == "none":
+        return scores
+    wide = (3 if setup.checkpointing == "full" else 2) * shape.ffn / split
+    return scores + setup.tokens * compute * (wide + shape.hidden)
+
+
+def context(device: Device | None, devices: int) -> float:
+    """Bytes that CUDA and NCCL take outside the allocator."""
+    capability = device.generation if device is not None else None
+    own = FITTED.context_gib if capability is None or capability >= (8, 0) else FITTED.old_context_gib
+    return (own + (FITTED.nccl_gib if devices > 1 else 0.0)) * 2**30

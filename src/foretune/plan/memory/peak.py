@@ -1,0 +1,267 @@
+"""What a device holds in each phase of a run, part by part, and the peak of it.
+
+The training step peaks at one of four moments, and which one depends on the run: while the loss is
+computed (all activations, no gradient yet), in the backward pass of the last block (almost all
+activations, a gradient), at its end (all gradients), or in the optimizer (all states, temporaries).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+from ...params.arch.shape import Shape
+from ..counts import blocks, embedding
+from ..devices import Device
+from ..fitted import FITTED
+from ..setup import Setup
+from . import buffers
+from .activations import block, kept_by_block, loss, spread, working
+from .states import (
+    bytes_of_model,
+    gradient_bytes,
+    kv_cache_bytes,
+    master_bytes,
+    optimizer_bytes,
+    trained,
+)
+
+GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Bytes inside the allocator at one moment, by what they are."""
+
+    weights: float = 0.0
+    gradients: float = 0.0
+    optimizer: float = 0.0
+    master: float = 0.0
+    activations: float = 0.0
+    logits: float = 0.0
+    cache: float = 0.0
+    communication: float = 0.0
+    temporary: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return sum(getattr(self, one.name) for one in fields(self))
+
+    def and_(self, **more: float) -> Parts:
+        """With so much more of some parts."""
+        kept = {one.name: getattr(self, one.name) for one in fields(self)}
+        return Parts(**{name: value + more.get(name, 0.0) for name, value in kept.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Memory of one device: the most of any rank.
+
+    ``allocated`` is what tensors take (torch's max_memory_allocated), ``reserved`` what the
+    allocator took from the device for them (max_memory_reserved), ``used`` what nvidia-smi shows.
+    """
+
+    moments: Mapping[str, Parts]
+    """Parts at each moment of the training step."""
+    load: Parts
+    evaluate: Parts
+    save: Parts
+    fragmentation: float
+    """Bytes that the allocator holds and that no tensor has."""
+    context: float
+    """Bytes outside the allocator: CUDA's context and NCCL's buffers."""
+
+    @cached_property
+    def moment(self) -> str:
+        """When the training step peaks."""
+        return max(self.moments, key=lambda name: self.moments[name].total)
+
+    @property
+    def step(self) -> Parts:
+        """Parts at the peak of the training step."""
+        return self.moments[self.moment]
+
+    @property
+    def phases(self) -> dict[str, Parts]:
+        """Parts at the peak of each phase of the run."""
+        return {
+            "load": self.load, "step": self.step, "evaluate": self.evaluate, "save": self.save
+        }  # fmt: skip
+
+    @cached_property
+    def allocated(self) -> float:
+        """Most bytes in tensors, over all phases."""
+        return max(parts.total for parts in self.phases.values())
+
+    @property
+    def reserved(self) -> float:
+        """Most bytes that the allocator took."""
+        return self.allocated + self.fragmentation
+
+    @property
+    def used(self) -> float:
+        """Most bytes that nvidia-smi shows."""
+        return self.reserved + self.context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One stage of a pipeline: what of the model it has, and how many micro batches wait in it."""
+
+    blocks: float
+    embedding: bool
+    head: bool
+    waiting: float
+
+
+def stages(shape: Shape, setup: Setup) -> list[Stage]:
+    """The stages that can be the fullest: the first, and the last with the loss."""
+    count = setup.parallel.pipeline
+    if count == 1:
+        return [Stage(blocks=shape.layers, embedding=True, head=True, waiting=1)]
+    each = math.ceil(shape.layers / count)
+    waiting = min(count, setup.accumulation)
+    if setup.parallel.interleaved:  # warm-up of two runs of blocks a stage, torch's schedule
+        waiting = min((3 * count - 1) / 2, setup.accumulation)
+    return [
+        Stage(blocks=each, embedding=True, head=False, waiting=waiting),
+        Stage(blocks=each, embedding=False, head=True, waiting=1),
+    ]
+
+
+def memory(
+    shape: Shape,
+    setup: Setup,
+    device: Device | None = None,
+    *,
+    answers: int = 0,
+    eval_batch: int = 0,
+) -> Memory:
+    """Memory of one device through the run.
+
+    ``answers`` is the length up to which evaluation generates, in ``eval_batch`` rows at once.
+    """
+    of_stages = [_moments(shape, setup, stage) for stage in stages(shape, setup)]
+    moments = max(of_stages, key=lambda one: max(parts.total for parts in one.values()))
+    held = _held(shape, setup, stages(shape, setup)[0])
+    rest = Parts(weights=held.weights)
+    cache = kv_cache_bytes(shape, eval_batch, answers, setup.precision.compute)
+    scores = eval_batch * (shape.vocab or 0) * 4
+    peak = max(moments.values(), key=lambda parts: parts.total)
+    gathered = buffers.gathers(setup) and setup.parallel.program == "fsdp"
+    whole = bytes_of_model(shape, setup) if gathered and not setup.parallel.pipeline > 1 else 0.0
+    share = FITTED.allocator_waste
+    return Memory(
+        moments=moments,
+        load=rest,
+        evaluate=held.and_(cache=cache, logits=scores),
+        save=held.and_(temporary=min(whole, buffers.block_parameters(shape) * 4)),
+        fragmentation=buffers.other_streams(shape, setup, _gradients(shape, setup))
+        + buffers.loss_waste(shape, setup, moments["loss"].logits)
+        + buffers.allocator_waste(peak.activations + peak.temporary, share),
+        context=buffers.context(device, setup.parallel.devices),
+    )
+
+
+def _part_of_model(shape: Shape, stage: Stage) -> float:
+    """The share of all parameters that a stage has."""
+    per_block = blocks(shape) / max(shape.layers, 1)
+    count = per_block * stage.blocks
+    count += embedding(shape) if stage.embedding else 0
+    if stage.head and not (shape.tied and stage.embedding):
+        count += buffers.head_parameters(shape)
+    return min(count / shape.num_parameters, 1.0)
+
+
+def _gradients(shape: Shape, setup: Setup) -> float:
+    """Bytes of all gradients that one rank keeps."""
+    parallel = setup.parallel
+    bytes_each = setup.precision.gradients if setup.full else _adapter_bytes(setup)
+    count = trained(shape, setup) / parallel.tensor / parallel.pipeline
+    return gradient_bytes(1, bytes_each) * count / parallel.shared("gradients")
+
+
+def _adapter_bytes(setup: Setup) -> int:
+    return setup.adapter.bytes_each if setup.adapter is not None else setup.precision.weights
+
+
+def _held(shape: Shape, setup: Setup, stage: Stage) -> Parts:
+    """What is there between the steps."""
+    parallel, numbers = setup.parallel, setup.precision
+    share = _part_of_model(shape, stage) / parallel.tensor
+    count = trained(shape, setup)
+    weights = bytes_of_model(shape, setup)
+    if not setup.full:
+        weights += count * _adapter_bytes(setup)
+    if parallel.offload_weights:
+        weights = 0.0
+    states = optimizer_bytes(shape, setup, count)
+    if not setup.full and "8bit" not in setup.optimizer:
+        states *= _adapter_bytes(setup) / numbers.moments
+    master = master_bytes(count) if numbers.master else 0.0
+    if parallel.offload_optimizer or "paged" in setup.optimizer:
+        states, master = 0.0, 0.0 if parallel.offload_optimizer else master
+    sharded = parallel.shared("optimizer")
+    whole = 0.0
+    if buffers.gathers(setup) and parallel.pipeline > 1:
+        whole = share * shape.num_parameters * (numbers.compute + 4 * setup.full)
+    return Parts(
+        weights=weights * share / parallel.shared("all"),
+        optimizer=states * share / sharded,
+        master=master * share / sharded,
+        gradients=_gradients(shape, setup) if setup.keeps_gradients else 0.0,
+        communication=buffers.communication(shape, setup, count) + whole,
+    )
+
+
+def _moments(shape: Shape, setup: Setup, stage: Stage) -> dict[str, Parts]:
+    """Parts of one stage at each moment of the training step."""
+    numbers, parallel = setup.precision, setup.parallel
+    held = _held(shape, setup, stage)
+    all_gradients = _gradients(shape, setup)
+    earlier = all_gradients if setup.accumulation > 1 and not setup.keeps_gradients else 0.0
+    if setup.in_backward:
+        all_gradients = 0.0
+    later = 0.0 if setup.keeps_gradients else all_gradients - earlier
+    if numbers.autocast:  # the cast weights live as long as the backward pass may need them
+        held = held.and_(temporary=shape.num_parameters * numbers.compute / parallel.tensor)
+    if setup.packing is not None:
+        unpacked = buffers.dequantised_bytes(buffers.largest_matrix(shape), numbers.compute)
+        held = held.and_(temporary=unpacked)
+    kept = kept_by_block(shape, setup) * stage.blocks * stage.waiting
+    local = setup.tokens / spread(setup)
+    edge = shape.hidden * (local * numbers.residual + setup.tokens * numbers.compute)
+    again = 0.0
+    if setup.checkpointing != "none":
+        again = block(shape, setup).total
+    inside = working(shape, setup)
+    scores = loss(shape, setup) if stage.head else 0.0
+    each = numbers.compute if buffers.gathers(setup) else numbers.gradients
+    head = buffers.head_parameters(shape) * each / parallel.tensor
+    head = head if setup.full and stage.head else 0.0
+    chunked = setup.kernels.loss in ("chunked", "fused")
+    first = embedding(shape) * each / parallel.tensor
+    first = first if setup.full and shape.tied and stage.embedding else 0.0
+    begun = held.and_(gradients=earlier, activations=kept + edge)
+    done = held.and_(gradients=earlier + later)
+    step = done.and_(temporary=_stepping(shape, setup))
+    if numbers.autocast:
+        step = step.and_(temporary=-shape.num_parameters * numbers.compute / parallel.tensor)
+    return {
+        "loss": begun.and_(logits=scores, temporary=2 * head if chunked else 0.0),
+        "last block": begun.and_(activations=again, temporary=inside + head),
+        "first block": done.and_(activations=block(shape, setup).total, temporary=inside),
+        "embedding": done.and_(temporary=first),
+        "optimizer": step,
+    }
+
+
+def _stepping(shape: Shape, setup: Setup) -> float:
+    """Temporaries of the optimizer."""
+    if setup.fused or setup.in_backward or "8bit" in setup.optimizer:
+        return 0.0
+    count = trained(shape, setup) / setup.parallel.tensor / setup.parallel.pipeline
+    each = 4 if setup.precision.master else setup.precision.moments
+    return buffers.foreach_bytes(count / setup.parallel.shared("optimizer"), each)

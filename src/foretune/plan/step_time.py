@@ -1,0 +1,274 @@
+"""How long a step takes: a roofline over its operations, on data-sheet rates and fitted shares.
+
+Matrix products and attention are bound by the device's rate, what lies between them by its memory,
+and a layer takes at least as long as its kernels take to start. What data-parallel ranks send
+hides behind the computation up to a share of it; what tensor-parallel ranks send does not; a
+pipeline waits for its first and last micro batch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from ..params.arch.shape import Shape
+
+from .devices import Device, devices
+from .fitted import FITTED, Fitted
+from .flops import attention_flops, flops, of_blocks, of_head, product_flops
+from .formula import formula
+from .setup import Setup
+
+GPUS_A_NODE = 8
+NETWORK_GBS = {8: 25.0, 9: 50.0}
+"""GB/s of a GPU's share of the network, by the generation of the node: 200 Gbit/s beside an A100,
+400 beside an H100 (NVIDIA's DGX of each)."""
+
+
+@formula("seconds")
+def product_seconds(operations: float, tera: float, share: float) -> float:
+    """Matrix products at a share of the device's rate.
+
+    按设备标称速率的一定比例计算矩阵乘法的时间。
+    """
+    return operations / (tera * 1e12 * share)
+
+
+@formula("seconds")
+def traffic_seconds(moved: float, gbs: float) -> float:
+    """Bytes moved at the rate of the memory or of a link.
+
+    按显存或链路的速率传输若干字节的时间。
+    """
+    return moved / (gbs * 1e9)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardware:
+    """The devices of a run and what joins them."""
+
+    device: Device
+    power: float = 1.0
+    """Power limit as a share of the data sheet's."""
+    network_gbs: float | None = None
+    """GB/s of one GPU's share of the network between nodes; None for that of its generation."""
+
+    @property
+    def generation(self) -> int:
+        return (self.device.generation or (8, 0))[0]
+
+    @property
+    def clock(self) -> float:
+        """What a power limit leaves of the rate: power grows with the cube of the clock."""
+        return self.power ** (1 / 3)
+
+    def tera(self, *, compute: int, fp8: bool = False) -> float:
+        """TFLOP/s of products of numbers of so many bytes."""
+        device = self.device if self.device.fp16 else _sibling(self.device)
+        rate = device.fp8 if fp8 else None
+        if compute == 4:
+            rate = device.tf32 or device.fp32
+        return (rate or device.bf16 or device.fp16 or 1.0) * self.clock
+
+
+def _sibling(device: Device) -> Device:
+    """A device of the same name whose rate the data sheet gives, for one that it leaves out."""
+    name = device.name.split("-")[0]
+    return next((one for one in devices() if one.name.startswith(name) and one.fp16), device)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepTime:
+    """Seconds of one optimizer step, by what they go into."""
+
+    products: float
+    attention: float
+    traffic: float
+    """What lies between the products, the loss included."""
+    starting: float
+    """What a layer's kernels take to start beyond their work."""
+    communication: float
+    """What is sent and not hidden."""
+    waiting: float
+    """Idle time of a pipeline."""
+    optimizer: float
+    factor: float = 1.0
+    """By which a measured step of the same stack differed."""
+    interval: float = FITTED.interval
+    """Half of the interval, as a share."""
+    basis: str = "roofline with rates fitted to published runs"
+
+    @property
+    def seconds(self) -> float:
+        parts = (one.name for one in fields(self)[:7])
+        return sum(getattr(self, name) for name in parts) * self.factor
+
+    @property
+    def low(self) -> float:
+        return self.seconds * (1 - self.interval)
+
+    @property
+    def high(self) -> float:
+        return self.seconds * (1 + self.interval)
+
+    def calibrated(self, factor: float) -> StepTime:
+        """The same after one measured step of this stack took ``factor`` times its forecast."""
+        kept = {one.name: getattr(self, one.name) for one in fields(self)}
+        told = {"factor": self.factor * factor, "interval": self.interval / 2}
+        return StepTime(**{**kept, **told, "basis": "roofline, calibrated with a measured step"})
+
+
+def step_time(
+    shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted = FITTED
+) -> StepTime:
+    """Seconds of one optimizer step."""
+    parallel = setup.parallel
+    rounds, stages = setup.accumulation, parallel.pipeline
+    products = _products(shape, setup, hardware, fitted) / stages
+    attention = _attention(shape, setup, hardware, fitted) / stages
+    traffic = _traffic(shape, setup, hardware, fitted) / stages
+    work = products + attention + traffic
+    starting = fitted.launch * shape.layers / stages
+    sent = _tensor_parallel(shape, setup, hardware, fitted) / stages
+    inside = work + starting + sent
+    gathered = _sharded(shape, setup, hardware, fitted) / stages
+    repeated = 1 if stages > 1 or parallel.program != "fsdp" else rounds
+    exposed = _exposed(gathered, inside, fitted.overlap)
+    bubble = (stages - 1) / (2 if parallel.interleaved else 1) * inside
+    return StepTime(
+        products=rounds * products,
+        attention=rounds * attention,
+        traffic=rounds * traffic,
+        starting=rounds * starting,
+        communication=rounds * sent + repeated * exposed,
+        waiting=bubble,
+        optimizer=_optimizer(shape, setup, hardware),
+    )
+
+
+def utilisation(shape: Shape, setup: Setup, hardware: Hardware, seconds: float) -> tuple[float, float]:
+    """MFU and HFU of a step that takes so many seconds."""
+    counted = flops(shape, setup)
+    most = hardware.tera(compute=min(setup.precision.compute, 2)) / hardware.clock * 1e12
+    most *= setup.parallel.devices * seconds
+    return counted.model / most, counted.hardware / most
+
+
+def tokens_per_second(setup: Setup, seconds: float) -> float:
+    """Tokens of one GPU in a second."""
+    return setup.step_tokens / seconds / setup.parallel.devices
+
+
+def _share(fitted: Fitted, hardware: Hardware, what: str) -> float:
+    hopper = hardware.generation >= 9
+    return getattr(fitted, f"{'hopper' if hopper else 'ampere'}_{what}")
+
+
+def _passes(setup: Setup) -> tuple[float, float]:
+    """How often the products of the blocks run, and those of the output layer."""
+    again = {"none": 0.0, "full": 1.0, "selective op": 0.5, "selective layer": 0.5}
+    own = 3 if setup.full else 2
+    return own + again[setup.checkpointing], own
+
+
+def _products(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> float:
+    split, tokens = setup.parallel.tensor, setup.tokens
+    numbers = setup.precision
+    width = math.sqrt(shape.hidden * shape.hidden / split)
+    share = _share(fitted, hardware, "products") * width / (width + fitted.half_width)
+    share *= tokens / (tokens + 128)
+    inside, outside = _passes(setup)
+    tera = hardware.tera(compute=numbers.compute)
+    of_scores = product_flops(tokens, of_head(shape) / split, outside)
+    of_layers = product_flops(tokens, of_blocks(shape) / split, inside)
+    seconds = product_seconds(of_scores, tera, share)
+    if not numbers.fp8:
+        return seconds + product_seconds(of_layers, tera, share)
+    fp8 = fitted.fp8_products * width / (width + 2 * fitted.half_width)
+    return seconds + product_seconds(of_layers, hardware.tera(compute=2, fp8=True), fp8)
+
+
+def _attention(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> float:
+    split, tokens = setup.parallel.tensor, setup.tokens
+    share = _share(fitted, hardware, "attention") * min(shape.head_dim / 128, 1) ** 0.25
+    share *= setup.length / (setup.length + 512)
+    again = 1.0 if setup.checkpointing in ("full", "selective layer") else 0.0
+    passes = (3.5 + again) / 2  # causal: half of the scores
+    width = shape.heads * shape.head_dim / split
+    work = attention_flops(tokens, setup.length, width, passes) * shape.layers
+    return product_seconds(work, hardware.tera(compute=setup.precision.compute), share)
+
+
+def _traffic(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> float:
+    split, tokens = setup.parallel.tensor, setup.tokens
+    bytes_each = setup.precision.compute * fitted.traffic
+    if setup.kernels.compiled:
+        bytes_each *= fitted.compiled
+    inside, outside = _passes(setup)
+    wide = shape.hidden + (1 + setup.kernels.gated) * shape.ffn / 8
+    moved = tokens / split * shape.layers * wide * bytes_each * inside / 3
+    scores = tokens * (shape.vocab or 0) / split * fitted.scores * outside / 3
+    if setup.kernels.loss != "full":
+        scores /= 3
+    if setup.kernels.attention == "eager":
+        moved += shape.layers * tokens * setup.length * shape.heads / split * 30
+    if setup.packing is not None:
+        moved += of_blocks(shape) * 2.5 * inside * 2
+    return traffic_seconds(moved + scores, hardware.device.bandwidth_gbs)
+
+
+def _optimizer(shape: Shape, setup: Setup, hardware: Hardware) -> float:
+    parallel = setup.parallel
+    if not setup.full:
+        return 0.0
+    count = shape.num_parameters / parallel.tensor / parallel.pipeline / parallel.shared("optimizer")
+    moved = count * (4 * setup.precision.moments + 3 * setup.precision.weights)
+    rate = hardware.device.bandwidth_gbs
+    if parallel.offload_optimizer:
+        rate = (hardware.device.pcie_gbs or 16) / 2
+    return traffic_seconds(moved, rate * 0.8)
+
+
+def _link(hardware: Hardware, fitted: Fitted, ranks: float) -> float:
+    """GB/s of collectives among so many ranks of which each has a GPU."""
+    inside = (hardware.device.link_gbs or hardware.device.pcie_gbs or 16) * fitted.node_links
+    if ranks <= GPUS_A_NODE:
+        return inside
+    own = hardware.network_gbs or NETWORK_GBS.get(hardware.generation, 25.0)
+    return min(inside, own * GPUS_A_NODE * fitted.network)
+
+
+def _sharded(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> float:
+    """Seconds of what data-parallel ranks send for one micro batch, or for a step of a pipeline."""
+    parallel, numbers = setup.parallel, setup.precision
+    ranks = parallel.shards
+    if ranks == 1:
+        return 0.0
+    if not setup.full:
+        return 0.0
+    split = parallel.tensor
+    of_all = shape.num_parameters / split
+    count = {"all": 3.0, "gradients": 2.0, "optimizer": 2.0, "none": 2.0}[parallel.sharding]
+    moved = of_all * numbers.compute * count * (ranks - 1) / ranks
+    link = _link(hardware, fitted, ranks * split)
+    if ranks * split > GPUS_A_NODE:
+        link /= split
+    return traffic_seconds(moved, link)
+
+
+def _exposed(sent: float, work: float, overlap: float) -> float:
+    """What of the sending is not hidden behind the work, with a soft edge."""
+    if not sent:
+        return 0.0
+    edge = 4 * (sent / work - overlap)
+    return work * (math.log1p(math.exp(edge)) if edge < 30 else edge) / 4
+
+
+def _tensor_parallel(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> float:
+    """Seconds of what tensor-parallel ranks send inside the blocks for one micro batch."""
+    split = setup.parallel.tensor
+    if split == 1:
+        return 0.0
+    directions = 3 if setup.checkpointing == "full" else 2
+    moved = 2 * 2 * setup.tokens * shape.hidden * setup.precision.compute * (split - 1) / split
+    return traffic_seconds(moved * directions * shape.layers, _link(hardware, fitted, split))
