@@ -34,8 +34,9 @@ from foretune.plan.step_time import step_time
 RATES = {
     "ampere_products": (0.5, 0.9), "hopper_products": (0.4, 0.9), "fp8_products": (0.2, 0.9),
     "half_width": (30, 1000), "ampere_attention": (0.1, 0.8), "hopper_attention": (0.1, 0.8),
-    "traffic": (10, 60), "compiled": (0.3, 0.8), "scores": (6, 60), "launch": (2e-5, 1e-3),
-    "node_links": (0.2, 0.9), "network": (0.1, 0.9), "overlap": (0.1, 1.0),
+    "traffic": (10, 100), "compiled": (0.2, 0.8), "written_out": (1.5, 4), "scores": (6, 60),
+    "launch": (2e-5, 3e-4),
+    "network": (0.2, 0.9), "overlap": (0.1, 1.0),
 }  # fmt: skip
 """What --fit fits, and between which bounds."""
 USABLE = 0.97

@@ -61,6 +61,8 @@ class Stack:
     loss: plan.Loss = "full"
     compiled_loss: str = "9999"
     """Month since which torch.compile takes the loss as well."""
+    compiles_float8: bool = False
+    """True where float8 is said to need torch.compile."""
     adapter_bytes: int = 4
     keeps_gradients: bool = False
     old: bool = False
@@ -75,12 +77,14 @@ class Stack:
 STACKS: dict[str, Stack] = {
     "torchtune": Stack(repeats_keys=True, adapter_bytes=2, nf4=plan.NF4_DOUBLE, program="fsdp",
                        checkpointing="full"),
-    "torchtitan": Stack(precision=plan.SHARDED_MIXED, compiled_loss="2025-01", program="fsdp"),
+    "torchtitan": Stack(precision=plan.SHARDED_MIXED, compiled_loss="2025-01", program="fsdp",
+                        compiles_float8=True),
     "litgpt": Stack(fused=False, adapter_bytes=2, loss="chunked", program="fsdp", unties=True),
     "llm-foundry": Stack(precision=plan.SHARDED_MIXED, program="fsdp"),
     "IBM fms-fsdp": Stack(precision=plan.SHARDED_MIXED, program="fsdp"),
     "HF Trainer": Stack(fused=False, keeps_gradients=True, old=True, dropout=True),
-    "Megatron": Stack(precision=plan.MASTER_16, program="megatron"),
+    "Megatron": Stack(precision=plan.MASTER_16, program="megatron",
+                      checkpointing="full"),
     "DeepSpeed": Stack(precision=plan.MASTER_16, program="deepspeed"),
     "ms-swift": Stack(repeats_keys=True, loss="shifted"),
     "LLaMA-Factory": Stack(repeats_keys=True, loss="shifted", checkpointing="full"),
@@ -164,7 +168,8 @@ def _shape(row: Row, kernels: Kernels) -> Shape:
 
 def _kernels(row: Row, stack: Stack) -> Kernels:
     attention = (row.get("attention") or "flash").lower()
-    compiled = bool(row.get("compile"))
+    words = (row.get("precision") or "").lower()
+    compiled = bool(row.get("compile", stack.compiles_float8 and "float8" in words))
     loss = stack.loss
     if compiled and (row.get("date") or "") >= stack.compiled_loss:
         loss = "compiled"
@@ -268,8 +273,14 @@ def _parallel(row: Row, stack: Stack) -> Parallel:
     return Parallel(
         data=data, context=context, tensor=tensor, pipeline=stages,
         interleaved="Interleaved" in (row.get("notes") or ""), sharding=sharding,
+        overlapped=re.search("async ?tp", words_of(row), re.I) is not None,
         program=program if sharding != "none" or program == "megatron" else "ddp",
     )  # fmt: skip
+
+
+def words_of(row: Row) -> str:
+    """What a row says in free words."""
+    return f"{row.get('precision')} {row.get('notes')}"
 
 
 def _blockwise(row: Row) -> bool:

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from .plan.forecast import Forecast
     from .train.report import Report
 
-__all__ = ["ModelArgs", "check", "explain", "export", "plan", "read", "train"]
+__all__ = ["ModelArgs", "check", "diff", "explain", "export", "plan", "read", "train"]
 
 # The verbs bear the names of the packages that hold them. A package binds its name here when it is
 # first imported: imported now, they do so before the functions below take the names for good.
-for _package in ("check", "explain", "export", "plan", "train"):
+for _package in ("check", "diff", "explain", "export", "plan", "train"):
     import_module(f".{_package}", __name__)
 
 
@@ -48,6 +48,16 @@ def explain(run: Run, *names: str, language: str = "en", format: str = "text") -
     from .explain.command import explain as explained
 
     return explained(run, names, language=language, format=format)
+
+
+def diff(one: Run, other: Run, *, language: str = "en", format: str = "text") -> str:
+    """What two runs, or two models, have different, what follows from it, and what is only
+    spelling; as text or json.
+    """
+    from .diff.command import diff as compared
+    from .diff.command import laid_out
+
+    return laid_out(compared(one, other), language=language, format=format)
 
 
 def check(

@@ -199,11 +199,18 @@ def diff(words: Words) -> int:
     return 0 if found.equal else 1
 
 
+QUICKLY_COUNTED = 4_000_000
+"""Bytes of a data file whose rows `foretune explain` counts; `foretune plan` counts any."""
+
+
 def counted_rows(run: Run) -> Facts | None:
-    """What is known of a run's rows without a tokenizer; None where they are not here."""
+    """What is known of a run's rows without a tokenizer; None where they are not here, or so many
+    that counting them would keep a reader waiting.
+    """
     from pathlib import Path
 
-    if not (run.launch.train and run.data.train and Path(run.data.train).is_file()):
+    file = Path(run.data.train or "")
+    if not (run.launch.train and file.is_file() and file.stat().st_size <= QUICKLY_COUNTED):
         return None
     from .train.foresee import foresee
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+import foretune
 from foretune.cli import main
 from foretune.errors import UserError
 from foretune.explain.columns import columns
 from foretune.explain.command import FORMATS, explain
-from foretune.explain.entry import config_keys, find, models
+from foretune.explain.entry import called, config_keys, find, models
 from foretune.explain.listing import parameter_list
 from foretune.formats.read import read
 from foretune.formats.removed_arguments import REMOVED
@@ -40,6 +41,8 @@ def keys(name: str) -> list[str]:
         ("seq_length", "config.seq_length"),
         ("config.seq_length", "config.seq_length"),
         ("ChatGLM2.seq_length", "config.seq_length"),
+        ("generation config.top_p", "generation config.top_p"),
+        ("model_max_length", "data.max_length"),
     ],
 )
 def test_a_parameter_is_found_under_every_name_that_people_have_for_it(name: str, path: str):
@@ -53,6 +56,14 @@ def test_a_name_of_a_flag_and_of_a_key_of_configs_finds_both():
 def test_the_name_of_a_section_finds_all_that_is_in_it():
     assert keys("schedule") == [path for path in parameters() if path.startswith("schedule.")]
     assert len(keys("chatglm2")) > 30
+
+
+def test_parameters_of_one_last_name_are_explained_together_unless_they_are_many():
+    assert set(keys("checkpoint")) == {
+        path for path in parameters() if path.endswith(".checkpoint")
+    }
+    with pytest.raises(UserError, match=r"is the name of \d+ parameters"):
+        find("enabled")
 
 
 def test_an_unknown_name_is_told_with_the_nearest():
@@ -87,7 +98,7 @@ def test_every_parameter_is_explained_in_both_languages(language: str):
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_key_of_every_family_is_explained_in_both_languages(language: str):
     texts = [
-        explain(None, [f"{section.__name__}.{key}"], language=language)
+        explain(None, [f"{called(section)}.{key}"], language=language)
         for key, sections in config_keys().items()
         for section in sections
     ]
@@ -156,6 +167,20 @@ def test_the_command_takes_a_name_and_a_file_together(tmp_path: Path, capsys):
     assert main(["explain", "--lang", "zh", "batch.micro", str(script)]) == 0
     shown = "".join(capsys.readouterr().out.split())
     assert "单个设备" in shown and f"{script}:1" in shown and "当前值" in shown
+
+
+def test_a_key_of_a_file_beside_the_run_is_explained_with_its_value(tmp_path: Path):
+    file = tmp_path / "generation_config.json"
+    file.write_text('{"do_sample": true,\n "top_p": 0.7, "transformers_version": "4.30.2"}')
+    text = " ".join(explain(read(file), ["generation config.top_p"]).split())
+    assert "value 0.7" in text and "generation_config.json:2" in text
+
+
+def test_both_verbs_are_functions_of_the_package(tmp_path: Path):
+    run = foretune.read(set={"batch.micro": 4, "launch.train": True})
+    assert "batch.micro = 4" in foretune.explain(run)
+    assert "Nothing differs." in foretune.diff(run, run)
+    assert "batch.micro" in foretune.diff(run, run.set({"batch.micro": 8}))
 
 
 def test_the_command_refuses_a_format_that_there_is_not(capsys):

@@ -39,8 +39,7 @@ def files(shared: Path) -> list[Path]:
     return found
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("form", ["text", "html"])
+@pytest.mark.parametrize(("language", "form"), [("en", "text"), ("zh", "html")])
 def test_every_file_is_explained(shared: Path, language: str, form: str, capsys):
     for path in files(shared):
         text = shown(capsys, str(path), "--lang", language, "--format", form, "--all")

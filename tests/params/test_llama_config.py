@@ -112,6 +112,11 @@ def test_keys_that_the_familys_code_does_not_read_are_told():
     qwen, _ = read_architecture({"model_type": "qwen2", **SMALL, "sliding_window": 4096})
     assert qwen is not None
     assert [remark.key for remark in qwen.remarks()] == ["sliding_window"]
+    keys = {"sliding_window": None, "max_window_layers": 28, "pretraining_tp": 2}
+    several, _ = read_architecture({"model_type": "qwen2", **SMALL, **keys})
+    told = [(remark.key, remark.why) for remark in several.remarks()]
+    assert [key for key, _ in told] == ["max_window_layers", "pretraining_tp"]
+    assert told[0][1] == "use_sliding_window is off"
     used = {"model_type": "qwen2", **SMALL, "sliding_window": 8, "use_sliding_window": True}
     qwen, _ = read_architecture(used)
     assert qwen is not None and list(qwen.remarks()) == []

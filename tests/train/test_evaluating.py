@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from foretune.data.collate import prompt_collator
+from foretune.evaluate.generate import predict
 from foretune.evaluate.metrics import METRICS, score
 from foretune.train import conduct
-from foretune.train.conduct import execute
+from foretune.train.conduct import build_trainer, execute, open_run
 from small_runs import adverts, foretune, run_of, trained, trainer_of, training, words, write_rows
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -151,6 +154,24 @@ def test_answers_do_not_depend_on_the_rows_beside_them(tmp_path: Path, base, fam
         answers.append([sample["predict"] for sample in report.samples])
     assert answers[0] == answers[1]
     assert len(set(answers[0])) >= 2
+
+
+def test_a_length_in_generation_config_makes_no_answer_longer(tmp_path: Path, base):
+    """Baichuan2-13B-Chat's says max_new_tokens: 2048, which transformers would put first."""
+    folder = tmp_path / "base"
+    shutil.copytree(base("chatglm2"), folder)
+    (folder / "generation_config.json").write_text('{"max_new_tokens": 200}')
+    test = write_rows(tmp_path / "test.json", [{"content": "裙", "summary": "裙子"}])
+    line = words(model_name_or_path=folder, output_dir=tmp_path / "out", test_file=test,
+                 do_predict=True, pre_seq_len=None)  # fmt: skip
+    opened = open_run(run_of(line), lambda _: None)
+    model, calls = build_trainer(opened).model, []
+    model.register_forward_hook(lambda *_: calls.append(1))
+    assert opened.test_prompts is not None and opened.run.generate.max_length == 41
+    collate = prompt_collator(opened.tokenizer, opened.run.data)
+    settings = {"generate": opened.run.generate, "batch": 1, "seed": 0}
+    predict(model, opened.test_prompts.dataset, collate, **settings)
+    assert 1 <= len(calls) < 41
 
 
 def test_an_empty_answer_is_scored_zero_and_counted(tmp_path: Path, base, monkeypatch):

@@ -110,6 +110,14 @@ def test_a_folder_without_an_adapter_is_refused(tmp_path: Path, base):
         trainer_of(predicting(tmp_path, base("chatglm2"), ptuning_checkpoint=tmp_path))
 
 
+def test_an_adapter_is_not_read_as_whole_weights(checkpoint: Path, tmp_path: Path):
+    base = adapter_config(checkpoint)["base_model_name_or_path"]
+    line = predicting(tmp_path, base, ptuning_checkpoint=checkpoint, lora_rank=None)
+    with pytest.raises(UserError, match="what lora has trained beside it") as refused:
+        trainer_of(line)
+    assert "method.name to 'lora'" in refused.value.problems[0].fix
+
+
 def test_an_adapter_that_is_cut_off_is_told_of(checkpoint: Path, tmp_path: Path):
     folder = tmp_path / "adapter"
     shutil.copytree(checkpoint, folder)

@@ -16,13 +16,17 @@ from ..errors import UserError, refuse
 from ..formats.documents import field_names
 from ..formats.removed_arguments import REMOVED
 from ..formats.spellings import removed, spellings
-from ..params.arch import families
+from ..params.arch import Family, families
+from ..params.arch.architecture import ModelKeys
 from ..params.declare import Facts, Words, facts_of, words_of
 from ..params.run import expected, parameters, section_of
 from ..text import nearest, sentence_list
 
 CONFIG = "config."
 """In front of a key of the model's own file, as in the findings of `foretune check`."""
+
+FEW = 4
+"""So many parameters of one last name are explained together."""
 
 NO_EFFECT = re.compile(r"(^|[.:] )No effect[.:]")
 
@@ -70,17 +74,17 @@ class Entry:
         if self.owner is None:
             return ()
         words, alike = self.words, config_keys().get(self.name, ())
-        same = [one.__name__ for one in alike if of_config(one, self.name).words == words]
-        return tuple(same) or (self.section.__name__,)
+        same = [called(one) for one in alike if of_config(one, self.name).words == words]
+        return tuple(same) or (called(self.section),)
 
     @property
     def defaults(self) -> dict[str, list[str]]:
         """The defaults of all the families that mean the same by the key, and whose they are."""
         found: dict[str, list[str]] = {}
         for section in config_keys().get(self.name, ()):
-            if section.__name__ in self.families:
+            if called(section) in self.families:
                 default = of_config(section, self.name).default
-                found.setdefault(repr(default), []).append(section.__name__)
+                found.setdefault(repr(default), []).append(called(section))
         return found
 
     @property
@@ -101,8 +105,18 @@ def of_run(path: str) -> Entry:
 
 
 def of_config(section: type[BaseModel], key: str) -> Entry:
-    """The entry of a key of a model's file."""
-    return Entry(f"{CONFIG}{key}", key, section, field_names(section)[key])
+    """The entry of a key of a model's file, or of another that lies beside a run."""
+    prefix = CONFIG if _is_model(section) else f"{called(section)}."
+    return Entry(f"{prefix}{key}", key, section, field_names(section)[key])
+
+
+def called(section: type[BaseModel]) -> str:
+    """The family of a model, or what the file is."""
+    return section.__name__ if _is_model(section) else others()[section]
+
+
+def _is_model(section: type[BaseModel]) -> bool:
+    return issubclass(section, Family | ModelKeys)
 
 
 def config_entries(section: type[BaseModel]) -> Iterator[Entry]:
@@ -111,15 +125,38 @@ def config_entries(section: type[BaseModel]) -> Iterator[Entry]:
 
 
 @cache
-def models() -> tuple[type[BaseModel], ...]:
-    """What declares a file beside the run: the families of models, the keys that all other models
-    share, and what a training leaves behind.
-    """
-    from ..params.arch.any_model import AnyModel
+def others() -> dict[type[BaseModel], str]:
+    """What declares a file beside the run that is no model's, and what such a file is."""
+    from ..formats import (
+        environment,
+        generation_config,
+        tokenizer_config,
+        trainer_state,
+        training_log,
+    )
+    from ..params.environment import Environment
+    from ..params.generation_config import GenerationDefaults
+    from ..params.tokenizer_config import TokenizerSettings
     from ..params.trainer_state import TrainerState
     from ..params.training_log import TrainingLog
 
-    return (*families(), AnyModel, TrainingLog, TrainerState)
+    return {
+        GenerationDefaults: generation_config.KIND,
+        TokenizerSettings: tokenizer_config.KIND,
+        TrainingLog: training_log.KIND,
+        TrainerState: trainer_state.KIND,
+        Environment: environment.KIND,
+    }
+
+
+@cache
+def models() -> tuple[type[BaseModel], ...]:
+    """What declares a file beside the run: the families of models, the keys that all other models
+    share, and the rest.
+    """
+    from ..params.arch.any_model import AnyModel
+
+    return (*families(), AnyModel, *others())
 
 
 @cache
@@ -159,13 +196,13 @@ def find(name: str) -> Found:
     spelled = _spelled(bare)
     ends = spelled or [path for path in paths if path.endswith(f".{bare}")]
     keys = list(_keys_named(name)) or list(_keys_named(bare))
-    if len(ends) > 1 and not keys and not spelled:
+    if len(ends) > FEW and not keys:
         raise _several(name, ends)
-    if len(ends) == 1 or keys or spelled:
-        return Found((*map(of_run, spelled or ends[:1] * (len(ends) == 1)), *keys))
+    if ends or keys:
+        return Found((*map(of_run, ends[:FEW]), *keys))
     if inside := [path for path in paths if path.startswith(f"{name}.")]:
         return Found(tuple(map(of_run, inside)))
-    if owners := [section for section in models() if section.__name__.lower() == bare.lower()]:
+    if owners := [one for one in models() if called(one).lower() == name.lower()]:
         return Found(tuple(config_entries(owners[0])))
     if (gone := removed(bare)) is not None:
         example = True if REMOVED[bare].kind == "boolean" else "0.5"  # which, for any value
@@ -185,8 +222,9 @@ def _keys_named(name: str) -> Iterator[Entry]:
     if name not in config_keys():
         owner, _, key = name.partition(".")
     for family in config_keys().get(key, ()):
-        if owner in ("", CONFIG.rstrip(".")) or owner.lower() == family.__name__.lower():
-            yield of_config(family, key)
+        entry = of_config(family, key)
+        if not owner or entry.key == name or owner.lower() == called(family).lower():
+            yield entry
 
 
 def _several(name: str, paths: list[str]) -> UserError:

@@ -231,8 +231,7 @@ def explained_entries(
 
     groups: list[Group] = []
     for entry in entries:
-        here = planned is not None and (entry.owner is None or planned.has(entry))
-        shown = planned if here and planned else None
+        shown = planned if planned is not None and planned.shows(entry) else None
         found, on = (shown, None) if shown else example(entry)
         assert found is not None
         value = _value(found, entry)

@@ -18,6 +18,7 @@ from ..facts import Facts
 from ..formats.model_config import ModelFile
 from ..params.arch import Family
 from ..params.arch.shape import Shape
+from ..params.document import Document
 from ..params.resolve import resolve
 from ..params.run import Run
 from ..params.setting import DEFAULT, Origin, Setting, derived
@@ -85,19 +86,32 @@ class Planned:
         """Whether the model's own file has such a key."""
         return self.family is not None and entry.section is type(self.family)
 
+    def shows(self, entry: Entry) -> bool:
+        """Whether a value of it is known here."""
+        return entry.owner is None or self.has(entry) or self._document(entry) is not None
+
+    def _document(self, entry: Entry) -> Document | None:
+        """The file beside the run that has such a key."""
+        sections = ((one, type(one.declared)) for one in self.run.documents)
+        return next((one for one, section in sections if section is entry.section), None)
+
     def value(self, entry: Entry) -> object:
         """The value of a parameter or a key."""
         if entry.owner is None:
             return self.run.get(entry.key)
-        return getattr(self.family, entry.field) if self.has(entry) else entry.default
+        if self.has(entry):
+            return getattr(self.family, entry.field)
+        document = self._document(entry)
+        return entry.default if document is None else getattr(document.declared, entry.field)
 
     def origin(self, entry: Entry) -> Origin:
         """Where it was written, or why it is so."""
         if entry.owner is None:
             return self.run.origin(entry.key)
-        if self.model is None or not self.has(entry) or entry.name not in self.model.keys:
+        file = self.model if self.has(entry) else self._document(entry)
+        if file is None or entry.name not in file.keys:
             return DEFAULT
-        return Origin(self.model.file, self.model.lines.get(entry.name), entry.name)
+        return Origin(file.file, file.lines.get(entry.name), entry.name)
 
     def but(self, entry: Entry, value: object) -> Planned | None:
         """The same with another value; None where that cannot be."""

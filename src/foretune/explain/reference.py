@@ -19,7 +19,7 @@ from ..formats.removed_arguments import REMOVED
 from ..formats.spellings import about, tables
 from ..params.declare import Words, words_of
 from ..params.run import parameters, section_of
-from .entry import Entry, config_entries, models, of_run
+from .entry import Entry, called, config_entries, models, of_run
 from .labels import MADE, STARS, say
 from .phrases import facts, is_name
 from .reference_checks import formulas, rules_page
@@ -93,7 +93,7 @@ def config_page(language: str) -> Iterator[str]:
     yield from _opening("config-keys", language)
     told: set[tuple[str, str]] = set()
     for section in models():
-        yield from ("", f"## {section.__name__}", "", words_of(section).in_language(language))
+        yield from ("", f"## {called(section)}", "", words_of(section).in_language(language))
         again: list[str] = []
         for entry in config_entries(section):
             said = (entry.name, entry.words.en)

@@ -21,7 +21,7 @@ from .model_config import NAMES
 
 Kind = Literal[
     "shell", "yaml", "toml", "json", "arguments", "config", "pasted", "log", "state",
-    "deepspeed", "accelerate", "adapter", "generation", "tokenizer",
+    "deepspeed", "accelerate", "adapter", "generation", "tokenizer", "factory",
 ]  # fmt: skip
 
 TAKEN_FOR: dict[Kind, str] = {
@@ -29,7 +29,7 @@ TAKEN_FOR: dict[Kind, str] = {
     "yaml": "a run file in YAML",
     "toml": "a run file in TOML",
     "json": "a run file in JSON",
-    "arguments": "arguments of a training script in JSON",
+    "arguments": "arguments of a training script",
     "config": "a model's config.json",
     "state": "a Trainer's state",
     "deepspeed": "DeepSpeed's ds_config.json",
@@ -37,6 +37,7 @@ TAKEN_FOR: dict[Kind, str] = {
     "adapter": "PEFT's adapter_config.json",
     "generation": "a model's generation_config.json",
     "tokenizer": "a tokenizer's config",
+    "factory": "a file of LLaMA-Factory",
 }
 """What text of a kind is said to be, where its name does not say so; what is pasted says more."""
 
@@ -89,8 +90,16 @@ def kind_of(text: str, name: str) -> Kind:
     if re.match(r"[\w.]+\s+=\s", first):
         return "toml"
     if suffix in (".yaml", ".yml") or re.match(r"[\w.]+\s*:(\s|$)", first):
-        return "yaml"
+        return _kind_of_yaml(text)
     return "shell"
+
+
+def _kind_of_yaml(text: str) -> Kind:
+    keys = set(marks.TOP.findall(text))
+    if keys & marks.FACTORY:
+        return "factory"
+    own = {path.partition(".")[0] for path in parameters()} | parameters().keys()
+    return "arguments" if keys & names() and not keys & (own - names()) else "yaml"
 
 
 def _is_pasted(text: str) -> bool:
@@ -124,6 +133,8 @@ def _kind_of_json(text: str, name: str) -> Kind:
     inside = (key for key, value in keys.items() if isinstance(value, dict) and key in sections)
     if any(key not in names() for key in inside):  # "deepspeed" may be an argument
         return "json"
+    if len(keys.keys() & marks.FACTORY) > 1:
+        return "factory"
     if names() & keys.keys():
         return "arguments"
     if any(key in parameters() for key in keys):

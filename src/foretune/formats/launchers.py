@@ -227,8 +227,7 @@ def read_launch(launch: Launch) -> Reading:
 
 
 def _read_environment(launch: Launch, reading: Reading) -> None:
-    known: dict[str, str] = {}
-    origin = Origin()
+    known: dict[str, tuple[str, Origin]] = {}
     for name, word in launch.environment.items():
         here = Origin(launch.file, word.line, word.raw)
         if word.running or word.unset:
@@ -237,9 +236,16 @@ def _read_environment(launch: Launch, reading: Reading) -> None:
         elif name in KEYS:
             reading.settings.append(Setting(KEYS[name], word.text, here))
         else:
-            known[name], origin = word.text, origin if known else here
+            known[name] = word.text, here
     if known:
-        reading.settings.append(Setting("launch.environment", known, origin))
+        from .environment import read_environment
+
+        values = {name: text for name, (text, _) in known.items()}
+        origin = next(iter(known.values()))[1]
+        reading.settings.append(Setting("launch.environment", values, origin))
+        document, notes = read_environment(known, launch.file)
+        reading.documents += [document] if document else []
+        reading.notes += notes
     if kept := launch.command.kept_back.get("CUDA_VISIBLE_DEVICES"):
         where = str(Origin(launch.file, kept.line, kept.raw))
         why = "it is set for the script alone; to reach the program it needs `export` in front"

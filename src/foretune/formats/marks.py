@@ -9,6 +9,12 @@ from typing import Literal
 
 Beside = Literal["state", "adapter", "generation", "tokenizer"]
 
+FACTORY = frozenset({"finetuning_type", "cutoff_len", "stage", "neat_packing", "dataset_dir"})
+"""Keys by which a file of LLaMA-Factory is known."""
+
+TOP = re.compile(r"^([A-Za-z_][\w.-]*)\s*:(?=\s|$)", re.MULTILINE)
+"""A key of YAML that stands at the top."""
+
 NAMES: dict[str, Beside] = {
     "trainer_state.json": "state",
     "adapter_config.json": "adapter",

@@ -93,9 +93,9 @@ def read_values(values: Mapping[str, Any], file: str, lines: Mapping[str, int]) 
         elif value is not None and value != "":
             reading.settings += _settings(key, value, origin)
     if "peft_type" not in values:
-        reading.settings.append(Setting("method.name", METHODS[kind], derived("a LoraConfig")))
+        reading.implied.append(Setting("method.name", METHODS[kind], derived("a LoraConfig")))
     if kind == "LORA" and values.get("lora_alpha") is None:
-        reading.settings.append(Setting("method.lora.alpha", PEFT_ALPHA, ALPHA))
+        reading.implied.append(Setting("method.lora.alpha", PEFT_ALPHA, ALPHA))
     return reading
 
 

@@ -27,6 +27,7 @@ from .model_config import NAME, NAMES, config_path, file_in, read_any_model, rea
 from .reading import Reading, typed
 from .run_file import read_run_file
 from .shell import Script, Word, read_shell
+from .yaml_text import read_yaml
 
 PASTED = "standard input"
 
@@ -122,7 +123,9 @@ def _read_source(source: str | Path, taken: list[Path]) -> Reading:
         reading.add(with_named_files(script, folder, taken, _text))
     elif path.resolve() not in taken:
         taken.append(path.resolve())
-        reading.add(_read_kind(kind, whole, name))
+        found = _read_kind(kind, whole, name)
+        names_files = kind in ("arguments", "factory")
+        reading.add(with_named_files(found, folder, taken, _text) if names_files else found)
     return reading
 
 
@@ -225,11 +228,17 @@ def _read_words(words: Sequence[Word], file: str, folder: Path, program: str = "
 
 
 def _read_arguments(text: str, name: str) -> Reading:
-    """A JSON file of the arguments of a program."""
-    lines = {path[0]: line for path, line in key_lines(text) if len(path) == 1}
-    values: dict[str, object] = read_json(text, name)
+    """A file of the arguments of a program, in JSON or YAML."""
+    if text.lstrip().startswith("{"):
+        values, keys = read_json(text, name), list(key_lines(text))
+    else:
+        values, keys = read_yaml(text, name)
+    lines = {path[0]: line for path, line in keys if len(path) == 1}
     return read_mapping(
-        {key: (value, Origin(name, lines[key], key)) for key, value in values.items()}
+        {
+            str(key): (value, Origin(name, lines.get(str(key)), str(key)))
+            for key, value in cast(dict[object, object], values).items()
+        }
     )
 
 
@@ -262,6 +271,7 @@ SELDOM = {
     "adapter": ("peft", "read_adapter"),
     "generation": ("generation_config", "read_generation"),
     "tokenizer": ("tokenizer_config", "read_tokenizer"),
+    "factory": ("llama_factory", "read_factory"),
 }
 """The module and the function that reads a kind; imported when there is such a file."""
 

@@ -25,32 +25,34 @@ class Fitted:
     """What NCCL takes at its first barrier (stas00, two GPUs)."""
 
     # --- time: fitted
-    ampere_products: float = 0.75
+    ampere_products: float = 0.8826
     """Share of the peak rate that large matrix products reach on compute capability 8."""
-    hopper_products: float = 0.66
+    hopper_products: float = 0.759
     """The same on compute capability 9."""
-    fp8_products: float = 0.55
+    fp8_products: float = 0.6504
     """Share of the float8 rate that products reach with the casts that they need."""
-    half_width: float = 300.0
+    half_width: float = 180.9
     """Width of a model whose products reach half of that share."""
-    ampere_attention: float = 0.5
+    ampere_attention: float = 0.3381
     """Share of the peak rate that FlashAttention reaches on compute capability 8, causal."""
-    hopper_attention: float = 0.35
+    hopper_attention: float = 0.1768
     """The same on compute capability 9."""
-    traffic: float = 30.0
+    traffic: float = 100
     """Bytes that the operations between the products move, for every element of the hidden state
     and the feed-forward block, forward and backward, in multiples of two bytes."""
-    compiled: float = 0.5
+    compiled: float = 0.2
     """Share of that traffic that is left in compiled blocks."""
-    scores: float = 24.0
+    written_out: float = 2.461
+    """The same where norms and rotary positions are written out operation by operation."""
+    scores: float = 12.24
     """Bytes moved for every score of the vocabulary."""
-    launch: float = 1e-4
+    launch: float = 0.000288
     """Seconds that a layer costs at least, forward and backward."""
-    node_links: float = 0.6
+    node_links: float = 0.8
     """Share of the rate of NVLink that collectives reach."""
-    network: float = 0.5
+    network: float = 0.8417
     """Share of the rate of the network that collectives reach."""
-    overlap: float = 0.5
+    overlap: float = 0.2018
     """Share of the computation that can hide the communication of FSDP and ZeRO."""
 
     # --- time: how far off a forecast may be

@@ -40,6 +40,8 @@ class Parallel:
     """True where a stage holds several runs of blocks instead of one."""
     sequence: bool = True
     """True where tensor-parallel ranks also share the tokens between their matrices."""
+    overlapped: bool = False
+    """True where tensor-parallel ranks send while they multiply (asynchronous tensor parallel)."""
     sharding: Sharding = "none"
     program: Literal["ddp", "fsdp", "deepspeed", "megatron"] = "ddp"
     offload_optimizer: bool = False

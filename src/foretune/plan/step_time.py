@@ -204,6 +204,8 @@ def _traffic(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> 
     bytes_each = setup.precision.compute * fitted.traffic
     if setup.kernels.compiled:
         bytes_each *= fitted.compiled
+    elif not setup.kernels.layer_norm:
+        bytes_each *= fitted.written_out
     inside, outside = _passes(setup)
     wide = shape.hidden + (1 + setup.kernels.gated) * shape.ffn / 8
     moved = tokens / split * shape.layers * wide * bytes_each * inside / 3
@@ -248,8 +250,9 @@ def _sharded(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> 
         return 0.0
     split = parallel.tensor
     of_all = shape.num_parameters / split
-    count = {"all": 3.0, "gradients": 2.0, "optimizer": 2.0, "none": 2.0}[parallel.sharding]
-    moved = of_all * numbers.compute * count * (ranks - 1) / ranks
+    gathered = (2 if parallel.sharding == "all" else 1) * (1 if numbers.fp8 else numbers.compute)
+    reduced = 4 if parallel.program == "fsdp" else numbers.gradients
+    moved = of_all * (gathered + reduced) * (ranks - 1) / ranks
     link = _link(hardware, fitted, ranks * split)
     if ranks * split > GPUS_A_NODE:
         link /= split
@@ -257,11 +260,8 @@ def _sharded(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> 
 
 
 def _exposed(sent: float, work: float, overlap: float) -> float:
-    """What of the sending is not hidden behind the work, with a soft edge."""
-    if not sent:
-        return 0.0
-    edge = 4 * (sent / work - overlap)
-    return work * (math.log1p(math.exp(edge)) if edge < 30 else edge) / 4
+    """What of the sending is not hidden: some of it never is, and none of it behind no work."""
+    return sent - min(sent * overlap, work)
 
 
 def _tensor_parallel(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> float:
@@ -270,5 +270,8 @@ def _tensor_parallel(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fit
     if split == 1:
         return 0.0
     directions = 3 if setup.checkpointing == "full" else 2
-    moved = 2 * 2 * setup.tokens * shape.hidden * setup.precision.compute * (split - 1) / split
-    return traffic_seconds(moved * directions * shape.layers, _link(hardware, fitted, split))
+    gathered = 1 if setup.precision.fp8 else setup.precision.compute
+    each = 2 * setup.tokens * shape.hidden * (gathered + setup.precision.compute)
+    moved = each * (split - 1) / split * directions * shape.layers
+    seconds = traffic_seconds(moved, _link(hardware, fitted, split))
+    return seconds * (1 - fitted.overlap if setup.parallel.overlapped else 1)

@@ -26,9 +26,8 @@ from ..params.run import Run
 from ..params.setting import Note, Origin, Setting, derived
 from ..text import nearest
 from ..tune.prefix import PUBLISHED, SAFE
+from ..tune.stored import ADAPTER
 from .any_model import refuse_encoder
-
-ADAPTER = "adapter_config.json"
 
 
 def at_base(run: Run) -> Run:

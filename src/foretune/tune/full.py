@@ -6,9 +6,15 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
+from ..errors import refuse
 from ..models.hf import PublishedConfig
 from ..models.loading import load_model, load_weights
 from ..params.run import Run
+from . import prefix
+from .stored import ADAPTER
+
+OTHERS = {"lora": ADAPTER, "ptuning": prefix.SAFE}
+"""The file that tells what another method has saved."""
 
 
 def attach(model: PreTrainedModel, run: Run) -> PreTrainedModel:
@@ -20,6 +26,7 @@ def attach(model: PreTrainedModel, run: Run) -> PreTrainedModel:
     for parameter in model.parameters():
         parameter.requires_grad_(parameter.is_floating_point())  # a packed base is only evaluated
     if run.method.checkpoint is not None:
+        _refuse_other_methods(Path(run.method.checkpoint), str(run.origin("method.checkpoint")))
         load(model, Path(run.method.checkpoint))
     return model
 
@@ -36,3 +43,15 @@ def load(model: PreTrainedModel, folder: Path) -> None:
     else:  # transformers may store other tensors than the model has
         read = load_model(folder, config=model.config, dtype=model.dtype)
         model.load_state_dict(read.state_dict())
+
+
+def _refuse_other_methods(folder: Path, where: str) -> None:
+    for name, file in OTHERS.items():
+        if (folder / file).is_file():
+            raise refuse(
+                what=f"{folder} holds no weights of a model, but what {name} has trained beside it",
+                where=where,
+                why=f"{file} is in it, and method.name is 'full'",
+                fix=f"set method.name to '{name}' with the settings that it was trained with, or "
+                "name the folder as the model: then they are read from it",
+            )

@@ -19,7 +19,7 @@ from ..errors import Problem, UserError, refuse
 from ..formats.json_text import read_json
 from ..params.run import Run
 from ..text import nearest, sentence_list
-from .stored import base_of, stored
+from .stored import ADAPTER, base_of, stored
 
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 
@@ -89,14 +89,14 @@ def save(model: PeftModel, folder: Path) -> None:
 
 def load(model: PeftModel, folder: Path) -> None:
     """The adapter of a folder in PEFT's format."""
-    if not (folder / "adapter_config.json").is_file():
+    if not (folder / ADAPTER).is_file():
         raise refuse(
             what=f"{folder} holds no LoRA adapter",
             where=str(folder),
-            why="adapter_config.json is not in it",
+            why=f"{ADAPTER} is not in it",
             fix="name a checkpoint folder that a LoRA run has written",
         )
-    _refuse_other_kinds(model, folder / "adapter_config.json")
+    _refuse_other_kinds(model, folder / ADAPTER)
     weights = stored(folder, WEIGHTS, what="LoRA adapter", kind="LoRA")
     _refuse_other_shapes(model, weights, folder)
     set_peft_model_state_dict(model, weights)

@@ -10,6 +10,9 @@ from torch import Tensor
 from ..errors import refuse
 from ..models.checkpoint import COPY_AGAIN, UNREADABLE, read_tensors
 
+ADAPTER = "adapter_config.json"
+"""What PEFT writes beside an adapter's weights."""
+
 
 def base_of(name: str | None) -> str:
     """The name of a base as a checkpoint keeps it: a folder's from the root on, since as it stands

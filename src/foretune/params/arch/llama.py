@@ -168,9 +168,14 @@ class Llama(Decoder, Architecture):
         if self.rope_scaling and self.rope_parameters:
             what = "rope_scaling and rope_parameters are both given; the first counts"
             yield Remark("rope_scaling", what, "the second is its name in transformers 5")
-        for key in self.unread & self.model_fields_set:
-            what = f"{key} has no effect in a {self.model_type} model"
-            yield Remark(key, what, "its code in transformers 5 does not read it")
+        for key in sorted(self.unread & self.model_fields_set):
+            if getattr(self, key) is not None:
+                what = f"{key} has no effect in a {self.model_type} model"
+                off = key in WINDOW_KEYS and self.use_sliding_window is False
+                why = (
+                    "use_sliding_window is off" if off else "transformers 5 does not read it there"
+                )
+                yield Remark(key, what, why)
 
     @property
     def unread(self) -> set[str]:

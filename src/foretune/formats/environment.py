@@ -1,0 +1,45 @@
+"""Environment variables that a script sets for its program, as a document: those that are known are
+explained; one that looks like a known one and is not is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ..params.document import Document
+from ..params.environment import Environment
+from ..params.setting import Note, Origin
+from ..text import nearest
+from .documents import field_names, of_known_types
+
+KIND = "environment"
+OTHERS = ("NCCL_", "TORCH_", "PYTORCH_", "HF_", "WANDB_", "ACCELERATE_", "DS_", "CUDA_", "FSDP_")
+"""Beginnings of names of which there are many more than are declared here."""
+
+
+def read_environment(
+    variables: Mapping[str, tuple[str, Origin]], file: str
+) -> tuple[Document | None, list[Note]]:
+    """The known variables as a document, and a note for each that nothing seems to read. ``file``
+    is the script that sets them.
+    """
+    known = field_names(Environment)
+    keys = {name: text for name, (text, _) in variables.items() if name in known}
+    lines = {name: origin.line for name, (_, origin) in variables.items() if name in known}
+    notes = list(_unlike(variables, known))
+    if not keys:
+        return None, notes
+    found = {name: line for name, line in lines.items() if line is not None}
+    declared, more = of_known_types(Environment, keys, file, found)
+    return Document(kind=KIND, file=file, declared=declared, keys=keys, lines=found), notes + more
+
+
+def _unlike(
+    variables: Mapping[str, tuple[str, Origin]], known: Mapping[str, str]
+) -> Iterator[Note]:
+    for name, (_, origin) in variables.items():
+        if name in known:
+            continue
+        like = nearest(name, known, at_least=0.9)
+        if like is not None and not (name.startswith(OTHERS) and like.startswith(OTHERS)):
+            yield Note(f"{name} is no variable that is known", str(origin), f"did you mean {like}?")

@@ -1,0 +1,149 @@
+"""Environment variables about trackers, DeepSpeed and accelerate."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ..declare import Section, param
+
+Text = str | None
+
+
+class Tools(Section):
+    """Variables of trackers, DeepSpeed and accelerate.
+
+    日志平台、DeepSpeed 与 accelerate 的变量。
+    """
+
+    wandb_project: Annotated[Text, Field(alias="WANDB_PROJECT")] = param(
+        None, source="transformers 5.23.0, integrations/integration_utils.py"
+    )
+    """Project that Weights & Biases files the run under.
+
+    在 Weights & Biases 中归入的项目。
+    """
+
+    wandb_mode: Annotated[Text, Field(alias="WANDB_MODE")] = param(None, source="wandb")
+    """Whether Weights & Biases sends what it records, keeps it on disk, or does nothing.
+
+    Weights & Biases 是上传记录、只存本地，还是什么也不做。
+    """
+
+    wandb_disabled: Annotated[Text, Field(alias="WANDB_DISABLED")] = param(
+        None, matters=2, source="transformers 5.23.0"
+    )
+    """Turned Weights & Biases off in transformers 4. transformers 5 does not read it: use
+    report_to.
+
+    在 transformers 4 中用于关闭 Weights & Biases。transformers 5 不再读取，应使用 report_to。
+    """
+
+    wandb_log_model: Annotated[Text, Field(alias="WANDB_LOG_MODEL")] = param(
+        None, source="transformers 5.23.0, integrations/integration_utils.py"
+    )
+    """Whether checkpoints are uploaded to Weights & Biases, each of them whole.
+
+    是否把检查点（完整文件）上传到 Weights & Biases。
+    """
+
+    wandb_watch: Annotated[Text, Field(alias="WANDB_WATCH")] = param(
+        None, source="transformers 5.23.0, integrations/integration_utils.py"
+    )
+    """Whether gradients and weights are recorded too. It slows every step.
+
+    是否同时记录梯度和权重，会拖慢每一步。
+    """
+
+    wandb_api_key: Annotated[Text, Field(alias="WANDB_API_KEY")] = param(
+        None, source="wandb", secret=True
+    )
+    """Key of Weights & Biases. In a script that is shared it is given away.
+
+    Weights & Biases 的密钥。写在共享的脚本里就等于泄露。
+    """
+
+    ds_accelerator: Annotated[Text, Field(alias="DS_ACCELERATOR")] = param(
+        None, source="DeepSpeed, accelerator/real_accelerator.py"
+    )
+    """The kind of device that DeepSpeed uses, where it does not find it by itself.
+
+    DeepSpeed 使用的设备种类，无法自动识别时设置。
+    """
+
+    ds_build_ops: Annotated[Text, Field(alias="DS_BUILD_OPS")] = param(
+        None, source="DeepSpeed, setup.py"
+    )
+    """Compile DeepSpeed's operations when it is installed instead of when they are first used. No
+    effect on a run.
+
+    安装时就编译 DeepSpeed 的算子，而不是首次使用时编译。对训练本身没有作用。
+    """
+
+    ds_skip_cuda_check: Annotated[Text, Field(alias="DS_SKIP_CUDA_CHECK")] = param(
+        None, source="DeepSpeed, op_builder/builder.py"
+    )
+    """Build DeepSpeed's operations although the CUDA of the compiler is not torch's.
+
+    即使编译器的 CUDA 版本与 torch 不一致，也编译 DeepSpeed 的算子。
+    """
+
+    accelerate_mixed_precision: Annotated[Text, Field(alias="ACCELERATE_MIXED_PRECISION")] = param(
+        None, matters=2, source="accelerate 1.15, state.py"
+    )
+    """Half precision that accelerate computes in. accelerate launch sets it, and the trainer's own
+    bf16 and fp16 set it anew.
+
+    accelerate 计算所用的半精度。由 accelerate launch 设置，训练器的 bf16、fp16 会重新设置它。
+    """
+
+    accelerate_use_deepspeed: Annotated[Text, Field(alias="ACCELERATE_USE_DEEPSPEED")] = param(
+        None, matters=2, source="accelerate 1.15, state.py"
+    )
+    """Use DeepSpeed. accelerate launch sets it from its configuration.
+
+    使用 DeepSpeed。由 accelerate launch 根据配置设置。
+    """
+
+    accelerate_use_fsdp: Annotated[Text, Field(alias="ACCELERATE_USE_FSDP")] = param(
+        None, matters=2, source="accelerate 1.15, accelerator.py"
+    )
+    """Use torch's FSDP. accelerate launch sets it from its configuration, and the trainer from
+    fsdp.
+
+    使用 torch 的 FSDP。由 accelerate launch 根据配置、或由训练器根据 fsdp 设置。
+    """
+
+    accelerate_deepspeed_zero_stage: Annotated[
+        Text, Field(alias="ACCELERATE_DEEPSPEED_ZERO_STAGE")
+    ] = param(None, source="accelerate 1.15, utils/dataclasses.py")
+    """Stage of ZeRO where there is no ds_config.json.
+
+    没有 ds_config.json 时 ZeRO 的级别。
+    """
+
+    accelerate_gradient_accumulation_steps: Annotated[
+        Text, Field(alias="ACCELERATE_GRADIENT_ACCUMULATION_STEPS")
+    ] = param(None, source="accelerate 1.15, utils/dataclasses.py")
+    """Micro batches of an optimizer step, for programs that use accelerate without a trainer. The
+    trainer's own number counts before it.
+
+    每个优化器步的微批次数，供不经训练器直接使用 accelerate 的程序读取。训练器自己的数值优先。
+    """
+
+    accelerate_log_level: Annotated[Text, Field(alias="ACCELERATE_LOG_LEVEL")] = param(
+        None, source="accelerate 1.15, logging.py"
+    )
+    """How much accelerate says.
+
+    accelerate 输出信息的详细程度。
+    """
+
+    accelerate_debug_mode: Annotated[Text, Field(alias="ACCELERATE_DEBUG_MODE")] = param(
+        None, source="accelerate 1.15, state.py"
+    )
+    """Check that all processes exchange tensors of one shape.
+
+    检查各进程交换的张量形状是否一致。
+    """
