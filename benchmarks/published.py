@@ -25,7 +25,16 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from published_rows import GIB, Planned, Row, Skip, device_of, measured_memory, measured_seconds, read
+from published_rows import (
+    GIB,
+    Planned,
+    Row,
+    SkippedError,
+    device_of,
+    measured_memory,
+    measured_seconds,
+    read,
+)
 
 from foretune.plan.fitted import FITTED, FITTED_TIMES_ON, Fitted
 from foretune.plan.memory import memory
@@ -73,7 +82,7 @@ def results(rows: Iterable[Row]) -> tuple[list[Result], list[tuple[Row, bool]], 
     for row in rows:
         try:
             planned = read(row)
-        except Skip as reason:
+        except SkippedError as reason:
             skipped[str(reason)] += 1
             continue
         told = list(_of_row(row, planned))
@@ -118,8 +127,8 @@ def told(name: str, of: Sequence[Result]) -> str:
     errors = [one.error for one in of]
     sizes = [abs(error) for error in errors]
     return (
-        f"{name:<62} {len(of):4} {median(sizes):7.1%} {mean(sizes):7.1%} {quantile(sizes, 0.9):7.1%}"
-        f" {min(errors):+8.1%} {max(errors):+8.1%}"
+        f"{name:<62} {len(of):4} {median(sizes):7.1%} {mean(sizes):7.1%}"
+        f" {quantile(sizes, 0.9):7.1%} {min(errors):+8.1%} {max(errors):+8.1%}"
     )
 
 
@@ -202,7 +211,7 @@ def _memory(of: Sequence[Result]) -> dict[str, Any]:
 def fit(found: Sequence[Result], rounds: int = 4000, seed: int = 0) -> Fitted:
     """The rates that bring the times of the fitted half nearest, by a random search."""
     rows = [
-        (one.planned, one.measured)
+        (one.planned, one.planned.hardware, one.measured)
         for one in found
         if one.what == "time" and one.row["source"] in FITTED_TIMES_ON
         and one.row["quality"] == "A" and one.new
@@ -210,8 +219,9 @@ def fit(found: Sequence[Result], rounds: int = 4000, seed: int = 0) -> Fitted:
 
     def loss(fitted: Fitted) -> float:
         errors = [
-            abs(step_time(p.shape, p.setup, p.hardware, fitted).seconds / seconds - 1)
-            for p, seconds in rows
+            abs(step_time(one.shape, one.setup, hardware, fitted).seconds / seconds - 1)
+            for one, hardware, seconds in rows
+            if hardware is not None
         ]
         return mean(min(error, 0.5) for error in errors)
 
@@ -233,7 +243,7 @@ def fit(found: Sequence[Result], rounds: int = 4000, seed: int = 0) -> Fitted:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("file", type=Path)
     parser.add_argument("--worst", type=int, default=12)
     parser.add_argument("--fit", action="store_true")
@@ -247,7 +257,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table(found)
     worst(found, asked.worst)
     for row, right in full:
-        print(f"OOM {'foreseen' if right else 'missed'}: {row['id']} {row['model']} {row['method']}")
+        print(
+            f"OOM {'foreseen' if right else 'missed'}: {row['id']} {row['model']} {row['method']}"
+        )
     alarms = sum(not fits(one.row, one.planned) for one in found if one.what == "memory")
     print(f"rows that ran and are forecast not to fit: {alarms}")
     print(json.dumps(summary(len(rows), found, full, skipped)))

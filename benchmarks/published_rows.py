@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from foretune.errors import UserError
 from foretune.params.arch.shape import Shape
@@ -22,6 +22,7 @@ from foretune.plan.setup import Adapter, Kernels, Packing, Parallel, Precision, 
 from foretune.plan.step_time import Hardware
 
 Row = Mapping[str, Any]
+Program = Literal["ddp", "fsdp", "deepspeed", "megatron"]
 
 FULL_POWER = {"H100": 700}
 """Watts on the data sheet, for devices that are named by a lower limit."""
@@ -47,7 +48,7 @@ VOCABULARY = 51200
 """Of GPT-2 as Megatron pads it, where a row of GPT leaves it open."""
 
 
-class Skip(Exception):
+class SkippedError(Exception):
     """A row that cannot be planned, by its reason."""
 
 
@@ -67,7 +68,7 @@ class Stack:
     keeps_gradients: bool = False
     old: bool = False
     dropout: bool = False
-    program: str = "ddp"
+    program: Program = "ddp"
     nf4: Packing = plan.NF4
     checkpointing: plan.Checkpointing = "none"
     unties: bool = False
@@ -75,16 +76,21 @@ class Stack:
 
 
 STACKS: dict[str, Stack] = {
-    "torchtune": Stack(repeats_keys=True, adapter_bytes=2, nf4=plan.NF4_DOUBLE, program="fsdp",
-                       checkpointing="full"),
-    "torchtitan": Stack(precision=plan.SHARDED_MIXED, compiled_loss="2025-01", program="fsdp",
-                        compiles_float8=True),
+    "torchtune": Stack(
+        repeats_keys=True,
+        adapter_bytes=2,
+        nf4=plan.NF4_DOUBLE,
+        program="fsdp",
+        checkpointing="full",
+    ),
+    "torchtitan": Stack(
+        precision=plan.SHARDED_MIXED, compiled_loss="2025-01", program="fsdp", compiles_float8=True
+    ),
     "litgpt": Stack(fused=False, adapter_bytes=2, loss="chunked", program="fsdp", unties=True),
     "llm-foundry": Stack(precision=plan.SHARDED_MIXED, program="fsdp"),
     "IBM fms-fsdp": Stack(precision=plan.SHARDED_MIXED, program="fsdp"),
     "HF Trainer": Stack(fused=False, keeps_gradients=True, old=True, dropout=True),
-    "Megatron": Stack(precision=plan.MASTER_16, program="megatron",
-                      checkpointing="full"),
+    "Megatron": Stack(precision=plan.MASTER_16, program="megatron", checkpointing="full"),
     "DeepSpeed": Stack(precision=plan.MASTER_16, program="deepspeed"),
     "ms-swift": Stack(repeats_keys=True, loss="shifted"),
     "LLaMA-Factory": Stack(repeats_keys=True, loss="shifted", checkpointing="full"),
@@ -106,14 +112,16 @@ class Planned:
 
 
 def read(row: Row) -> Planned:
-    """A row as the planner takes it. Raises Skip with the reason where it cannot be."""
-    if not row.get("dims"):
-        raise Skip("no dimensions")
+    """A row as the planner takes it. Raises SkippedError with the reason where it cannot be."""
+    if not all((row.get("dims") or {}).get(key) for key in ("hidden", "layers", "heads", "ffn")):
+        raise SkippedError("no dimensions")
     if not row.get("seq_len") or not row.get("micro_batch"):
-        raise Skip("no length or batch")
+        raise SkippedError("no length or batch")
     if "not packed, variable" in (row.get("seq_note") or ""):
-        raise Skip("lengths vary and are not given")
-    if row.get("framework", "").startswith("LLaMA-Factory") and "Unsloth" in row["attention"]:
+        raise SkippedError("lengths vary and are not given")
+    if row.get("framework", "").startswith("LLaMA-Factory") and "Unsloth" in (
+        row.get("attention") or ""
+    ):
         return replace(_read(row), setup=_unsloth(_read(row).setup))
     return _read(row)
 
@@ -211,7 +219,7 @@ def _adapter(row: Row, stack: Stack) -> Adapter | None:
     if row["method"] in ("full", "pretrain"):
         return None
     if "tuning" in row["method"]:
-        return Adapter(prefix=row["adapter"]["pre_seq_len"])
+        return Adapter(prefix=(row.get("adapter") or {}).get("pre_seq_len", 128))
     adapter = row.get("adapter") or {}
     return Adapter(
         rank=adapter.get("r", 8),
@@ -255,9 +263,9 @@ def _checkpointing(row: Row, stack: Stack) -> plan.Checkpointing:
     words = row.get("checkpointing") or stack.checkpointing
     if words.startswith("block"):
         return "full" if row["gpus"] > 1 else "none"
-    if words.startswith("selective +"):
-        return "selective op"
-    return words  # type: ignore[no-any-return]
+    if words.startswith("selective"):
+        return "selective layer" if "layer" in words else "selective op"
+    return "full" if words.startswith("full") else "none"
 
 
 def _parallel(row: Row, stack: Stack) -> Parallel:
@@ -269,10 +277,12 @@ def _parallel(row: Row, stack: Stack) -> Parallel:
         sharding = "gradients"
     elif "FSDP" in words or "ZeRO-3" in words or (stack.program == "fsdp" and _blockwise(row)):
         sharding = "all"
-    program = "deepspeed" if "ZeRO" in words else stack.program
+    program: Program = "deepspeed" if "ZeRO" in words else stack.program
+    kept = row.get("offload") or ""
     return Parallel(
         data=data, context=context, tensor=tensor, pipeline=stages,
         interleaved="Interleaved" in (row.get("notes") or ""), sharding=sharding,
+        offload_weights="params" in kept, offload_optimizer="opt" in kept,
         overlapped=re.search("async ?tp", words_of(row), re.I) is not None,
         program=program if sharding != "none" or program == "megatron" else "ddp",
     )  # fmt: skip
@@ -336,7 +346,7 @@ def measured_memory(row: Row) -> tuple[float, str] | None:
     """Bytes that a row reports, and which of the three numbers they are."""
     if row.get("peak_mem") is None:
         return None
-    unit = UNITS[(row.get("peak_mem_unit") or "GB").split()[0]]
+    unit = UNITS.get((row.get("peak_mem_unit") or "GB").split()[0], 1e9)
     kind = (row.get("peak_mem_kind") or "").lower()
     if "nvidia-smi" in kind or "vram" in kind or "unknown" in kind:
         number = "used"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
-import shutil
+import sys
 import unicodedata
 from collections.abc import Iterator
 
-NARROWEST, WIDEST = 40, 110
+NARROWEST, USUAL, WIDEST = 40, 100, 110
 NO_LINE_STARTS_WITH = "，。；：！？、）》”,.;:!?)]%"
 NO_LINE_ENDS_WITH = "（《“("
 PIECE = re.compile(r"\s+|[^\s\u2e80-\uffff]+|[\u2e80-\uffff]")
@@ -27,7 +29,12 @@ def padded(text: str, width: int) -> str:
 
 def terminal_width() -> int:
     """The columns to write in: those of the terminal, within what reads well."""
-    return max(NARROWEST, min(WIDEST, shutil.get_terminal_size((100, 40)).columns))
+    told = os.environ.get("COLUMNS", "")
+    wide = int(told) if told.isdecimal() else USUAL
+    if not told.isdecimal() and sys.__stdout__ is not None:
+        with contextlib.suppress(OSError, ValueError):  # a file or a pipe is no terminal
+            wide = os.get_terminal_size(sys.__stdout__.fileno()).columns
+    return max(NARROWEST, min(WIDEST, wide))
 
 
 def wrapped(text: str, width: int, indent: str = "", then: str | None = None) -> Iterator[str]:

@@ -191,8 +191,8 @@ def find(name: str) -> Found:
     if name in paths:
         return Found((of_run(name),))
     bare = name.lstrip("-").replace("-", "_")
-    if bare.isupper() and not _spelled(bare):  # a variable of a script: PRE_SEQ_LEN
-        bare = bare.lower()
+    if bare.isupper() and not (_spelled(bare) or bare in config_keys()):
+        bare = bare.lower()  # a variable of a script: PRE_SEQ_LEN
     spelled = _spelled(bare)
     ends = spelled or [path for path in paths if path.endswith(f".{bare}")]
     keys = list(_keys_named(name)) or list(_keys_named(bare))

@@ -5,10 +5,12 @@ that are declared, with what is wrong or unknown said as notes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from pathlib import PurePosixPath
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
+from ..errors import refuse
 from ..params.document import Document
 from ..params.setting import Note
 from ..text import nearest, place
@@ -75,11 +77,8 @@ def read_document(
     Raises:
         UserError: where it is no JSON, or holds something else than keys.
     """
-    plain, notes = mended(text, file)
-    keys: dict[str, Any] = read_json(plain, file)
-    document, more = document_of(
-        keys, file, top_lines(plain), kind=kind, section=section, unread=unread
-    )
+    keys, lines, notes = read_keys(text, file)
+    document, more = document_of(keys, file, lines, kind=kind, section=section, unread=unread)
     return document, [*notes, *more]
 
 
@@ -100,6 +99,20 @@ def document_of(
     return Document(kind=kind, file=file, declared=declared, keys=keys, lines=lines), notes
 
 
-def top_lines(text: str) -> dict[str, int]:
-    """The line of each key of readable JSON that stands at the top."""
-    return {path[0]: line for path, line in key_lines(text) if len(path) == 1}
+def read_keys(text: str, file: str) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
+    """The keys of JSON at the top with their lines, and what was put right.
+
+    Raises:
+        UserError: where it is no JSON, or holds something else than keys.
+    """
+    plain, notes = mended(text, file)
+    keys: object = read_json(plain, file)
+    if not isinstance(keys, dict):
+        raise refuse(
+            what=f"{PurePosixPath(file).name} holds a {type(keys).__name__}",
+            where=file,
+            why="such a file is one mapping of keys to values",
+            fix="take it anew from where it came from",
+        )
+    lines = {path[0]: line for path, line in key_lines(plain) if len(path) == 1}
+    return cast(dict[str, Any], keys), lines, notes

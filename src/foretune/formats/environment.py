@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from ..params.document import Document
 from ..params.environment import Environment
-from ..params.setting import Note, Origin
+from ..params.setting import Note, Origin, is_secret
 from ..text import nearest
 from .documents import field_names, of_known_types
 
@@ -24,7 +24,11 @@ def read_environment(
     is the script that sets them.
     """
     known = field_names(Environment)
-    keys = {name: text for name, (text, _) in variables.items() if name in known}
+    keys = {
+        name: "***" if is_secret(name) else text
+        for name, (text, _) in variables.items()
+        if name in known
+    }
     lines = {name: origin.line for name, (_, origin) in variables.items() if name in known}
     notes = list(_unlike(variables, known))
     if not keys:

@@ -8,8 +8,7 @@ from typing import Any
 from ..params.document import Document
 from ..params.generation_config import GenerationDefaults
 from ..params.setting import Note
-from .documents import document_of, top_lines
-from .json_text import mended, read_json
+from .documents import document_of, read_keys
 from .reading import Reading
 
 KIND = "generation config"
@@ -31,9 +30,8 @@ def read_generation(text: str, file: str) -> Reading:
     Raises:
         UserError: where it is no JSON.
     """
-    plain, notes = mended(text, file)
-    keys: dict[str, Any] = read_json(plain, file)
-    reading = of_keys(keys, file, top_lines(plain))
+    keys, lines, notes = read_keys(text, file)
+    reading = of_keys(keys, file, lines)
     reading.notes = [*notes, *reading.notes]
     return reading
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ..errors import Problem, UserError, refuse
-from ..params.setting import Note, Origin, Setting
+from ..params.setting import Note, Origin, Setting, is_secret
 from ..text import nearest, place, sentence_list
 from . import accelerate
 from .reading import Reading
@@ -229,7 +229,7 @@ def read_launch(launch: Launch) -> Reading:
 def _read_environment(launch: Launch, reading: Reading) -> None:
     known: dict[str, tuple[str, Origin]] = {}
     for name, word in launch.environment.items():
-        here = Origin(launch.file, word.line, word.raw)
+        here = Origin(launch.file, word.line, f"{name}=***" if is_secret(name) else word.raw)
         if word.running or word.unset:
             why = "its value is known only when the script runs; foretune leaves yours as it is"
             reading.notes.append(Note(f"{name} is not taken over", str(here), why))

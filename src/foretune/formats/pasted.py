@@ -59,19 +59,25 @@ def owner_of(fragment: Fragment) -> Owner:
     if fragment.name == "GenerationConfig":
         return "generation"
     written = fragment.lines.keys()
+    family = _family(fragment)
     score: dict[Owner, int] = {
         "run": len(written & parameters().keys()),
-        "config": len(written & (_family(fragment) or Family).keys().keys()),
         "arguments": len(written & names()),
+        "config": len(written & (family or Family).keys().keys()),
     }
     best = max(score, key=lambda owner: score[owner])
     return best if score[best] else "nobody"
 
 
 def _family(fragment: Fragment) -> type[Family] | None:
-    """The family whose keys they are, or by whose name they stand."""
+    """The family by whose name they stand, whose keys they are, or which knows most of them."""
     named = [family for family in families() if family.__name__ == fragment.name]
-    return named[0] if named else family_of(fragment.values)
+    if named or (found := family_of(fragment.values)) is None:
+        written = fragment.lines.keys()
+        known = {family: len(written & family.keys().keys()) for family in (named or families())}
+        best = max(known, key=lambda family: known[family])
+        return best if named or 2 * known[best] > len(written) else None
+    return found
 
 
 def read_pasted(text: str, file: str) -> Reading:

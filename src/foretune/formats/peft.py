@@ -14,8 +14,7 @@ from ..errors import Problem, refuse
 from ..params.run import Run, parameters
 from ..params.setting import Origin, Setting, derived
 from ..text import nearest, sentence_list
-from .documents import top_lines
-from .json_text import mended, read_json
+from .documents import read_keys
 from .reading import Reading
 
 CLASSES = {"LoraConfig": "LORA", "PrefixTuningConfig": "PREFIX_TUNING"}
@@ -70,9 +69,7 @@ def read_adapter(text: str, file: str) -> Reading:
     Raises:
         UserError: where it is no JSON.
     """
-    plain, notes = mended(text, file)
-    values: dict[str, Any] = read_json(plain, file)
-    lines = top_lines(plain)
+    values, lines, notes = read_keys(text, file)
     reading = read_values(values, file, lines)
     reading.notes = [*notes, *reading.notes]
     return reading

@@ -104,6 +104,8 @@ def _toml(text: str, file: str) -> Tree:
     try:
         values = tomllib.loads(text)  # which finds what is given twice
         return values, list(dict(reversed(list(_toml_lines(text)))).items())
+    except RecursionError:
+        raise unreadable("TOML", "it is nested too deep", file) from None
     except tomllib.TOMLDecodeError as error:
         message, _, position = str(error).partition(" (at ")
         found = re.match(r"line (\d+)", position)

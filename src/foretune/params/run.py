@@ -7,7 +7,7 @@ for each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from types import NoneType
@@ -33,7 +33,7 @@ from .peft import Peft
 from .precision import Precision
 from .record import Record
 from .schedule import Schedule
-from .setting import AUTO, COMMAND_LINE, DEFAULT, Note, Origin, Setting
+from .setting import AUTO, COMMAND_LINE, DEFAULT, Note, Origin, Setting, is_secret
 from .trainer import Trainer
 
 
@@ -91,6 +91,8 @@ class Run(Section):
     def shown(self, path: str) -> object:
         """The value as it may be shown: a secret's is not."""
         value = self.get(path)
+        if path == "launch.environment":
+            return {name: "***" if is_secret(name) else text for name, text in value.items()}
         return "***" if value is not None and facts_of(parameters()[path]).secret else value
 
     def written(self, path: str) -> bool:
@@ -126,8 +128,17 @@ class Run(Section):
 
     def add(self, settings: Iterable[Setting], notes: Iterable[Note] = ()) -> Run:
         """A run with these settings after (so: stronger than) its own."""
-        run = compose((*self.settings, *settings), (*self.notes, *notes))
-        return run.model_copy(update={"documents": self.documents})
+        checked, problems = _checked(settings)
+        if problems:
+            raise UserError(problems)
+        run: BaseModel = self
+        for setting, value in checked:
+            if value is not AUTO:
+                run = _replaced(run, setting.path.split("."), value)
+        settings = (*self.settings, *(setting for setting, _ in checked))
+        return cast(Run, run).model_copy(
+            update={"settings": settings, "notes": (*self.notes, *notes)}
+        )
 
 
 @cache
@@ -186,20 +197,39 @@ def compose_sound(
 ) -> tuple[Run, list[Problem]]:
     """The run of those settings that can be used, and what is wrong with the others."""
     values: dict[str, Any] = {}
-    sound: list[Setting] = []
+    checked, problems = _checked(settings)
+    for setting, value in checked:
+        if value is not AUTO:
+            _put(values, setting.path, value)
+    sound = tuple(setting for setting, _ in checked)
+    made = _made(Run, {**values, "settings": sound, "notes": tuple(notes)})
+    return cast(Run, made), problems
+
+
+def _checked(
+    settings: Iterable[Setting],
+) -> tuple[list[tuple[Setting, Any]], list[Problem]]:
+    """The settings that can be used, each with its value in its declared type, and what is wrong
+    with the others.
+    """
+    sound: list[tuple[Setting, Any]] = []
     problems: list[Problem] = []
     for setting in settings:
         if setting.path not in parameters():
             problems.append(_unknown(setting))
             continue
         try:
-            if setting.value is not AUTO:
-                _put(values, setting.path, _validated(setting))
-            sound.append(setting)
+            sound.append((setting, AUTO if setting.value is AUTO else _validated(setting)))
         except ValidationError as error:
             problems.append(_misfit(setting, error))
-    made = _made(Run, {**values, "settings": tuple(sound), "notes": tuple(notes)})
-    return cast(Run, made), problems
+    return sound, problems
+
+
+def _replaced(section: BaseModel, names: Sequence[str], value: object) -> BaseModel:
+    """A section with one value replaced, which was validated before."""
+    first, *rest = names
+    inner = _replaced(getattr(section, first), rest, value) if rest else value
+    return section.model_copy(update={first: inner})
 
 
 def _made(section: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
 from ..text import place
+
+SECRET = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD)$")
+
+
+def is_secret(variable: str) -> bool:
+    """Whether the value of an environment variable is nobody else's business."""
+    return SECRET.search(variable) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,7 @@ def flops(shape: Shape, setup: Setup) -> Flops:
     flash = 0.0 if setup.checkpointing == "selective op" else repeated
     scores = attention_flops(tokens, length, width) * layers
     adapters = _adapters(shape, setup, tokens)
+    skipped = _skipped(shape, setup, tokens, repeated)
     backward = 2 if setup.full else 1
     per_pass = 2.5 if setup.kernels.attention == "flash" else 2
     model = model_flops(tokens, inside + head, length, layers, width)
@@ -96,7 +97,8 @@ def flops(shape: Shape, setup: Setup) -> Flops:
         exact=product_flops(tokens, inside, 1 + backward + repeated)
         + product_flops(tokens, head, 1 + backward)
         + scores * (1 + per_pass + flash)
-        + adapters * (3 + repeated),
+        + adapters * (3 + repeated)
+        - skipped,
         deepspeed=3 * (product_flops(tokens, inside + head) + scores + adapters),
         model=model,
         model_causal=model - 1.5 * scores,
@@ -110,3 +112,35 @@ def _adapters(shape: Shape, setup: Setup, tokens: float) -> float:
         return 0.0
     widths = sum((one.inputs + one.outputs) * one.copies for one in setup.adapter.adapted(shape))
     return product_flops(tokens, widths * setup.adapter.rank)
+
+
+INTO_ATTENTION = ("q_proj", "k_proj", "v_proj", "query_key_value", "W_pack", "c_attn", "qkv")
+"""Ends of the names of the linears before attention."""
+
+
+def _skipped(shape: Shape, setup: Setup, tokens: float, repeated: float) -> float:
+    """Operations that torch finds it need not do.
+
+    Recomputation stops before the last product of a block, whose output nothing needs. In front of
+    the first adapter nothing trains, so its inputs get no gradient, nor do keys or values that
+    nothing trainable has touched (written-out attention; a fused kernel computes them all). Exact
+    where queries, keys or values are adapted; where they are not, more is skipped than is counted.
+    """
+    adapter = setup.adapter
+    adapted = adapter.adapted(shape) if adapter is not None else ()
+    rank = adapter.rank if adapter is not None else 0
+    last = [one for one in shape.linears if one.inputs == shape.ffn != shape.hidden]
+    unneeded = sum(
+        rank * one.outputs * one.copies if one in adapted else one.num_parameters for one in last
+    )
+    found = product_flops(tokens, unneeded, repeated)
+    if not rank or setup.checkpointing != "none":
+        return found
+    into = [one for one in shape.linears if one.name.endswith(INTO_ATTENTION)]
+    found += sum(product_flops(tokens, one.inputs * one.outputs) for one in into)
+    found += sum(product_flops(tokens, one.inputs * rank) for one in into if one in adapted)
+    if setup.kernels.attention == "eager":
+        frozen = sum(one not in adapted for one in into)
+        width = shape.heads * shape.head_dim
+        found += frozen * product_flops(tokens, setup.length * width)
+    return found

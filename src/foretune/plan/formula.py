@@ -79,7 +79,7 @@ class Formula(Generic[P, R]):
         assert isinstance(last, ast.Return) and last.value is not None, "one return expression"
         return last.value
 
-    @property
+    @cached_property
     def reads(self) -> frozenset[str]:
         """The names of the parts it is made of."""
         return frozenset(_parts(self.expression))

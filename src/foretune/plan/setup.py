@@ -18,7 +18,8 @@ of every second matrix product (torchtitan's "selective op"), those of every sec
 Loss = Literal["full", "shifted", "compiled", "chunked", "fused"]
 """How the scores of the vocabulary become a loss: all at once in float32; the same with copies for
 the shift by a token and for amp (transformers before 4.46); in one compiled kernel; in chunks of
-tokens whose scores stay; in chunks that never exist together (Liger, cut cross-entropy, Unsloth)."""
+tokens whose scores stay; in chunks that never exist together (Liger, Unsloth, cut cross-entropy).
+"""
 
 Sharding = Literal["none", "optimizer", "gradients", "all"]
 """What data-parallel ranks share out among them: ZeRO's stages 0 to 3."""

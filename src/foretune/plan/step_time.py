@@ -9,10 +9,9 @@ pipeline waits for its first and last micro batch.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from ..params.arch.shape import Shape
-
 from .devices import Device, devices
 from .fitted import FITTED, Fitted
 from .flops import attention_flops, flops, of_blocks, of_head, product_flops
@@ -113,14 +112,15 @@ class StepTime:
 
     def calibrated(self, factor: float) -> StepTime:
         """The same after one measured step of this stack took ``factor`` times its forecast."""
-        kept = {one.name: getattr(self, one.name) for one in fields(self)}
-        told = {"factor": self.factor * factor, "interval": self.interval / 2}
-        return StepTime(**{**kept, **told, "basis": "roofline, calibrated with a measured step"})
+        return replace(
+            self,
+            factor=self.factor * factor,
+            interval=FITTED.interval_calibrated,
+            basis="roofline, calibrated with a measured step",
+        )
 
 
-def step_time(
-    shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted = FITTED
-) -> StepTime:
+def step_time(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted = FITTED) -> StepTime:
     """Seconds of one optimizer step."""
     parallel = setup.parallel
     rounds, stages = setup.accumulation, parallel.pipeline
@@ -146,7 +146,9 @@ def step_time(
     )
 
 
-def utilisation(shape: Shape, setup: Setup, hardware: Hardware, seconds: float) -> tuple[float, float]:
+def utilisation(
+    shape: Shape, setup: Setup, hardware: Hardware, seconds: float
+) -> tuple[float, float]:
     """MFU and HFU of a step that takes so many seconds."""
     counted = flops(shape, setup)
     most = hardware.tera(compute=min(setup.precision.compute, 2)) / hardware.clock * 1e12
@@ -174,7 +176,7 @@ def _passes(setup: Setup) -> tuple[float, float]:
 def _products(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> float:
     split, tokens = setup.parallel.tensor, setup.tokens
     numbers = setup.precision
-    width = math.sqrt(shape.hidden * shape.hidden / split)
+    width = shape.hidden / math.sqrt(split)
     share = _share(fitted, hardware, "products") * width / (width + fitted.half_width)
     share *= tokens / (tokens + 128)
     inside, outside = _passes(setup)
@@ -223,7 +225,9 @@ def _optimizer(shape: Shape, setup: Setup, hardware: Hardware) -> float:
     parallel = setup.parallel
     if not setup.full:
         return 0.0
-    count = shape.num_parameters / parallel.tensor / parallel.pipeline / parallel.shared("optimizer")
+    count = (
+        shape.num_parameters / parallel.tensor / parallel.pipeline / parallel.shared("optimizer")
+    )
     moved = count * (4 * setup.precision.moments + 3 * setup.precision.weights)
     rate = hardware.device.bandwidth_gbs
     if parallel.offload_optimizer:

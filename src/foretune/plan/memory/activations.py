@@ -115,7 +115,6 @@ def block(shape: Shape, setup: Setup) -> Block:
     split = setup.parallel.tensor
     keys = shape.heads if kernels.repeats_keys else shape.kv_heads
     copies = (3 if kernels.gated else 1) + setup.full
-    per_token = (tokens, numbers.compute)
     return Block(
         norms=_norms(shape, setup),
         attention=kept_by_attention(
@@ -127,7 +126,7 @@ def block(shape: Shape, setup: Setup) -> Block:
         ),
         scores=_scores(shape, setup),
         feed_forward=kept_by_feed_forward(
-            per_token[0], shape.ffn / split, copies - _recomputed(setup), per_token[1]
+            tokens, shape.ffn / split, copies - _recomputed(setup), numbers.compute
         ),
         adapters=_adapters(shape, setup),
     )
@@ -225,8 +224,8 @@ def working(shape: Shape, setup: Setup) -> float:
 LOSS = {"full": 12.0, "shifted": 22.0, "compiled": 4.0, "chunked": 2.0, "fused": 0.0}
 """Bytes of every score while the loss is computed and taken back. All at once: its logarithm, the
 gradient of the logarithm and its own, in float32; shifted: the 16-bit scores, the copy that amp
-makes of them and the one that is shifted stay beside them. Compiled: scores and gradients in 16 bits. In
-chunks: the scores of every chunk in 16 bits."""
+makes of them and the one that is shifted stay beside them. Compiled: scores and gradients in 16
+bits. In chunks: the scores of every chunk in 16 bits."""
 
 LOSS_SPLIT = 16.0
 """The same over a vocabulary that is split among ranks: torch/distributed/tensor/parallel/loss.py

@@ -146,5 +146,7 @@ def loss_waste(shape: Shape, setup: Setup, loss: float) -> float:
 def context(device: Device | None, devices: int) -> float:
     """Bytes that CUDA and NCCL take outside the allocator."""
     capability = device.generation if device is not None else None
-    own = FITTED.context_gib if capability is None or capability >= (8, 0) else FITTED.old_context_gib
+    own = (
+        FITTED.context_gib if capability is None or capability >= (8, 0) else FITTED.old_context_gib
+    )
     return (own + (FITTED.nccl_gib if devices > 1 else 0.0)) * 2**30

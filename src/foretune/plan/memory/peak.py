@@ -16,6 +16,7 @@ from ...params.arch.shape import Shape
 from ..counts import blocks, embedding
 from ..devices import Device
 from ..fitted import FITTED
+from ..flops import of_blocks
 from ..setup import Setup
 from . import buffers
 from .activations import block, kept_by_block, loss, spread, working
@@ -167,10 +168,12 @@ def memory(
 
 def _part_of_model(shape: Shape, stage: Stage) -> float:
     """The share of all parameters that a stage has."""
+    if stage.embedding and stage.head:
+        return 1.0
     per_block = blocks(shape) / max(shape.layers, 1)
     count = per_block * stage.blocks
     count += embedding(shape) if stage.embedding else 0
-    if stage.head and not (shape.tied and stage.embedding):
+    if stage.head:
         count += buffers.head_parameters(shape)
     return min(count / shape.num_parameters, 1.0)
 
@@ -204,58 +207,90 @@ def _held(shape: Shape, setup: Setup, stage: Stage) -> Parts:
     if parallel.offload_optimizer or "paged" in setup.optimizer:
         states, master = 0.0, 0.0 if parallel.offload_optimizer else master
     sharded = parallel.shared("optimizer")
-    whole = 0.0
+    together = 0.0
     if buffers.gathers(setup) and parallel.pipeline > 1:
-        whole = share * shape.num_parameters * (numbers.compute + 4 * setup.full)
+        together = share * shape.num_parameters * (numbers.compute + 4 * setup.full)
     return Parts(
         weights=weights * share / parallel.shared("all"),
         optimizer=states * share / sharded,
         master=master * share / sharded,
         gradients=_gradients(shape, setup) if setup.keeps_gradients else 0.0,
-        communication=buffers.communication(shape, setup, count) + whole,
+        communication=buffers.communication(shape, setup, count) + together,
     )
 
 
 def _moments(shape: Shape, setup: Setup, stage: Stage) -> dict[str, Parts]:
     """Parts of one stage at each moment of the training step."""
-    numbers, parallel = setup.precision, setup.parallel
+    numbers = setup.precision
     held = _held(shape, setup, stage)
-    all_gradients = _gradients(shape, setup)
-    earlier = all_gradients if setup.accumulation > 1 and not setup.keeps_gradients else 0.0
-    if setup.in_backward:
-        all_gradients = 0.0
-    later = 0.0 if setup.keeps_gradients else all_gradients - earlier
-    if numbers.autocast:  # the cast weights live as long as the backward pass may need them
-        held = held.and_(temporary=shape.num_parameters * numbers.compute / parallel.tensor)
+    gradients = 0.0 if setup.in_backward else _gradients(shape, setup)
+    earlier = gradients if setup.accumulation > 1 and not setup.keeps_gradients else 0.0
+    later = 0.0 if setup.keeps_gradients else gradients - earlier
+    outer = _outer_gradients(shape, setup, stage)
     if setup.packing is not None:
         unpacked = buffers.dequantised_bytes(buffers.largest_matrix(shape), numbers.compute)
         held = held.and_(temporary=unpacked)
     kept = kept_by_block(shape, setup) * stage.blocks * stage.waiting
     local = setup.tokens / spread(setup)
     edge = shape.hidden * (local * numbers.residual + setup.tokens * numbers.compute)
-    again = 0.0
-    if setup.checkpointing != "none":
-        again = block(shape, setup).total
-    inside = working(shape, setup)
-    scores = loss(shape, setup) if stage.head else 0.0
-    each = numbers.compute if buffers.gathers(setup) else numbers.gradients
-    head = buffers.head_parameters(shape) * each / parallel.tensor
-    head = head if setup.full and stage.head else 0.0
-    chunked = setup.kernels.loss in ("chunked", "fused")
-    first = embedding(shape) * each / parallel.tensor
-    first = first if setup.full and shape.tied and stage.embedding else 0.0
+    whole, inside = block(shape, setup).total, working(shape, setup)
     begun = held.and_(gradients=earlier, activations=kept + edge)
     done = held.and_(gradients=earlier + later)
-    step = done.and_(temporary=_stepping(shape, setup))
-    if numbers.autocast:
-        step = step.and_(temporary=-shape.num_parameters * numbers.compute / parallel.tensor)
+    cast = _cast(shape, setup, stage)
+    chunked = setup.kernels.loss in ("chunked", "fused")
     return {
-        "loss": begun.and_(logits=scores, temporary=2 * head if chunked else 0.0),
-        "last block": begun.and_(activations=again, temporary=inside + head),
-        "first block": done.and_(activations=block(shape, setup).total, temporary=inside),
-        "embedding": done.and_(temporary=first),
-        "optimizer": step,
-    }
+        "loss": begun.and_(
+            logits=loss(shape, setup) if stage.head else 0.0,
+            temporary=cast + (2 * outer.head if chunked else 0.0),
+        ),
+        "last block": begun.and_(
+            activations=whole if setup.checkpointing != "none" else 0.0,
+            temporary=cast + inside + outer.head,
+        ),
+        "first block": done.and_(
+            gradients=-min(outer.not_yet, later), activations=whole,
+            temporary=inside + cast / max(stage.blocks, 1),
+        ),
+        "embedding": done.and_(temporary=outer.twice),
+        "optimizer": done.and_(temporary=_stepping(shape, setup)),
+    }  # fmt: skip
+
+
+def _cast(shape: Shape, setup: Setup, stage: Stage) -> float:
+    """The 16-bit copies that amp makes of the weights of products, which the backward pass needs;
+    each goes with the backward pass of its product.
+    """
+    if not setup.precision.autocast:
+        return 0.0
+    head = buffers.head_parameters(shape) if stage.head and shape.vocab else 0
+    count = of_blocks(shape) / max(shape.layers, 1) * stage.blocks + head
+    return count * setup.precision.compute / setup.parallel.tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OuterGradients:
+    """Gradients of the embedding and the output layer, in bytes."""
+
+    head: float
+    not_yet: float
+    """Those that the backward pass comes to last."""
+    twice: float
+    """Those that are added to another of the same weight."""
+
+
+def _outer_gradients(shape: Shape, setup: Setup, stage: Stage) -> OuterGradients:
+    if not setup.full:
+        return OuterGradients(head=0.0, not_yet=0.0, twice=0.0)
+    whole = buffers.gathers(setup)
+    each = setup.precision.compute if whole else setup.precision.gradients
+    each /= setup.parallel.tensor
+    head = buffers.head_parameters(shape) * each if stage.head and shape.vocab else 0.0
+    inputs = embedding(shape) * each if stage.embedding else 0.0
+    return OuterGradients(
+        head=head,
+        not_yet=0.0 if (shape.tied and shape.vocab) or whole else inputs,
+        twice=inputs if shape.tied and shape.vocab else 0.0,
+    )
 
 
 def _stepping(shape: Shape, setup: Setup) -> float:

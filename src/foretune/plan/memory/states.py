@@ -109,9 +109,7 @@ def bytes_of_model(shape: Shape, setup: Setup) -> float:
 def packed_parameters(shape: Shape, packing: Packing) -> int:
     """Parameters in the linears that are packed."""
     named = packing.names
-    return sum(
-        one.num_parameters for one in shape.linears if not named or one.name.endswith(named)
-    )
+    return sum(one.num_parameters for one in shape.linears if not named or one.name.endswith(named))
 
 
 def optimizer_bytes(shape: Shape, setup: Setup, count: int) -> float:
