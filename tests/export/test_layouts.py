@@ -21,11 +21,13 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from exported import BUFFERS, OWN, config_of, export, same, weights
+from exported import BUFFERS, OWN, config_of, export, refused, same, weights
 from foretune.export.layouts import convertible
 from foretune.models.hf import native_model, published_config
 from foretune.models.loading import load_model
 from foretune.params.arch.chatglm2 import ChatGLM2
+from foretune.tune import prefix
+from small_llama import small_llama
 
 torch.set_num_threads(1)
 
@@ -168,6 +170,23 @@ def test_a_llama_goes_into_metas_files_and_comes_back(tmp_path: Path):
     assert same(weights(tmp_path / "hf"), before)
     assert len(list((tmp_path / "hf").glob("model-*"))) > 2
     assert isinstance(AutoModelForCausalLM.from_pretrained(tmp_path / "hf"), LlamaForCausalLM)
+
+
+def test_the_published_layout_of_a_llama_is_the_one_that_it_is_in(tmp_path: Path):
+    export(small_llama(tmp_path / "base"), tmp_path / "out")
+    read = [torch.load(folder / "consolidated.00.pth", weights_only=True)
+            for folder in (tmp_path / "base", tmp_path / "out")]  # fmt: skip
+    assert same(read[1], read[0])
+
+
+def test_a_prefix_on_a_llama_is_never_left_behind_in_silence(tmp_path: Path):
+    tuned = tmp_path / "tuned"
+    tuned.mkdir()
+    save_file({"model.prefix_encoder.embedding.weight": torch.ones(2, 8)}, tuned / prefix.SAFE)
+    base = small_llama(tmp_path / "base")
+    for layout in ("published", "hf", "meta"):
+        (problem,) = refused(base, tmp_path / "out", layout=layout, checkpoint=str(tuned))
+        assert problem.what == "a prefix cannot be exported with a model of LlamaConfig"
 
 
 @pytest.mark.parametrize("name", ["llama3_a", "llama3_mp2", "llama3_1_scaled_rope"])

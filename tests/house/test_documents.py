@@ -20,7 +20,7 @@ from foretune.formats.launchers import TABLES
 from foretune.formats.read import read
 from foretune.formats.removed_arguments import REMOVED
 from foretune.params.run import parameters
-from foretune.plan.formula import FORMULAS
+from foretune.plan.formula import every_formula
 
 ROOT = Path(__file__).resolve().parents[2]
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
@@ -240,7 +240,7 @@ def test_the_reference_is_whole():
         }
         assert texts["parameters"].count("\n### `") == len(parameters())
         assert texts["config-keys"].count("\n### `") > 150
-        assert texts["formulas"].count("\n## `") == len(FORMULAS)
+        assert texts["formulas"].count("\n## `") == len(every_formula())
         assert texts["rules"].count("\n## ") == len(rules())
         assert texts["removed"].count("\n- `") == len(REMOVED)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from ..check.rule import Rule, rules
 from ..params.declare import Words
 from ..params.units import unit_in
-from ..plan.formula import FORMULAS
+from ..plan.formula import every_formula
 from .entry import CONFIG, of_config, of_run
 from .example import example
 from .labels import MADE
@@ -47,7 +47,7 @@ def formulas(language: str) -> Iterator[str]:
     yield from (f"# {TEXTS['formulas'].in_language(language)}", "")
     yield f"{MADE.in_language(language)} {TEXTS['about formulas'].in_language(language)}"
     worked = dict(_worked(language))
-    for name, formula in sorted(FORMULAS.items()):
+    for name, formula in sorted(every_formula().items()):
         yield from ("", f"## `{name}`", "", formula.words.in_language(language), "")
         unit = unit_in(formula.unit, language)
         yield f"`{ast.unparse(formula.expression)}` ({TEXTS['in'].in_language(language)} {unit})"

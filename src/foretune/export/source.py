@@ -17,7 +17,7 @@ import torch
 from huggingface_hub import snapshot_download
 from torch import Tensor
 
-from ..errors import refuse
+from ..errors import UserError, refuse
 from ..formats.json_text import read_json
 from ..models import meta
 from ..models.checkpoint import (
@@ -58,6 +58,7 @@ class Source:
     written: dict[str, Any]
     """config.json of the base as it stands there."""
     tensors: dict[str, Later]
+    dtype: torch.dtype
     meta: bool = False
     computed: set[str] = field(default_factory=set)
     """Tensors that are float32 until all of their arithmetic is done."""
@@ -84,29 +85,31 @@ def open_source(
     tuned = Path(checkpoint) if checkpoint else None
     if is_meta(folder):
         source = _of_meta(folder)
+        if (beside := _prefix_of(tuned)) is not None:
+            raise _no_room(source.config, beside)
     else:
         source = _of_folder(folder, _prefix_of(tuned), unpack=unpack, progress=progress)
     if tuned is not None and is_adapter(tuned):
         _merge(source, tuned)
     for key in source.computed:
-        source.tensors[key] = source.tensors[key].to(dtype or source.config.dtype)
+        source.tensors[key] = source.tensors[key].to(dtype or source.dtype)
     return source
 
 
 def local(name: str) -> Path:
     """The folder of that name, or of a model of the hub, which is downloaded if need be."""
     folder = Path(name)
-    if folder.is_dir():
+    if name and folder.is_dir():
         return folder
     if name.count("/") == 1 and name[0] not in "/.~":
         try:
             return Path(snapshot_download(name))
         except (OSError, ValueError) as error:
-            why = f"it is no folder here, and the hub gave: {str(error).splitlines()[0]}"
+            why = f"it is no folder here, and the hub gave: {str(error).partition(chr(10))[0]}"
     else:
         why = "there is no such folder"
     raise refuse(
-        what=f"there is no model at {name}",
+        what=f"there is no model at {name or 'the empty name'}",
         where="command line",
         why=why,
         fix="give the folder of a model, or of what was tuned",
@@ -173,7 +176,12 @@ def _of_folder(folder: Path, tuned: Path | None, *, unpack: bool, progress: bool
     model: Any = load_model(folder, config=config, dtype=_dtype_of(folder), progress=progress)
     if tuned is not None:
         prefix.load(model, tuned)
-    source = Source(folder, config, written, {k: here(t) for k, t in model.state_dict().items()})
+    held = {key: here(tensor) for key, tensor in model.state_dict().items()}
+    if not isinstance(config, PublishedConfig):  # transformers writes one of two tied tensors
+        held = {
+            key: tensor for key, tensor in held.items() if key not in model.all_tied_weights_keys
+        }
+    source = Source(folder, config, written, held, model.dtype)
     packed = [name for name, part in model.named_modules() if isinstance(part, PackedLinear)]
     if packed and (unpack or not all(type(model.get_submodule(n)) is PackedLinear for n in packed)):
         _unpack(source, model, packed)
@@ -186,18 +194,22 @@ def _attach(config: Any, written: dict[str, Any], tuned: Path) -> None:
     """Makes room for the prefix of a checkpoint. Raises UserError where no published code has
     any.
     """
-    name = type(config).__name__
     if getattr(config, "model_type", None) != "chatglm":
-        raise refuse(
-            what=f"a prefix cannot be exported with a model of {name}",
-            where=str(tuned),
-            why="no weight can take it up, and outside of foretune nothing reads it for this model",
-            fix="evaluate it here, or tune with LoRA, whose matrices are merged into the weights",
-        )
+        raise _no_room(config, tuned)
     keys = _read(tuned / "config.json")
     for key in ("pre_seq_len", "prefix_projection"):
         written[key] = keys.get(key)
         setattr(config, key, keys.get(key))
+
+
+def _no_room(config: Any, tuned: Path) -> UserError:
+    """What a prefix is told that no published code of the model reads."""
+    return refuse(
+        what=f"a prefix cannot be exported with a model of {type(config).__name__}",
+        where=str(tuned),
+        why="no weight can take it up, and outside of foretune nothing reads it for this model",
+        fix="evaluate it here, or tune with LoRA, whose matrices are merged into the weights",
+    )
 
 
 def _dtype_of(folder: Path) -> torch.dtype | str:
@@ -250,7 +262,7 @@ def _merge(source: Source, tuned: Path) -> None:
     once.
     """
     adapter = _read(tuned / ADAPTER)
-    for key, values in PLAIN.items():
+    for key, values in {**PLAIN, "fan_in_fan_out": (False,)}.items():
         if key in adapter and adapter[key] not in values:
             raise refuse(
                 what=f"{key} of the adapter is {adapter[key]!r}",
@@ -259,6 +271,14 @@ def _merge(source: Source, tuned: Path) -> None:
                 fix="merge it into its base with PEFT (merge_and_unload)",
             )
     found = stored(tuned, WEIGHTS, what="LoRA adapter", kind="LoRA")
+    others = [key for key in found if not key.endswith((".lora_A.weight", ".lora_B.weight"))]
+    if others:
+        raise refuse(
+            what=f"{others[0]} of the adapter belongs to no linear layer",
+            where=str(tuned),
+            why="only the matrices of linear layers are merged here",
+            fix="merge it into its base with PEFT (merge_and_unload)",
+        )
     scale = float(adapter["lora_alpha"]) / int(adapter["r"])
     for key in [key for key in found if key.endswith(".lora_A.weight")]:
         name = key.removeprefix("base_model.model.").replace(".lora_A.weight", ".weight")
@@ -301,4 +321,4 @@ def _of_meta(folder: Path) -> Source:
         )
         for name, (other, _) in names(args).items()
     }
-    return Source(folder, config, config.to_diff_dict(), tensors, meta=True)
+    return Source(folder, config, config.to_diff_dict(), tensors, dtype, meta=True)

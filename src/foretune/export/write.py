@@ -25,7 +25,7 @@ from ..models.weights import bar
 from ..params.run import Run
 from ..text import counted, size
 from . import beside
-from .layouts import KEPT, from_hf, layout_of, refuse_layout, to_hf
+from .layouts import KEPT, from_hf, layout_of, layouts_of, refuse_layout, to_hf
 from .source import Source, is_adapter, open_source
 from .tensors import Later, Tensors
 
@@ -59,8 +59,8 @@ def export(
 
     ``model`` is a folder, a name of the hub, the folder of a tuning run, or a run; ``checkpoint``
     what was tuned on it, where that is another folder. ``layout`` is "published", "hf" or "meta";
-    where a model has no layout but transformers', "published" is that one. Raises UserError where
-    that cannot be, or cannot be written; nothing is left behind then.
+    where the authors published in the layout that the model is in, as Meta did, "published" is that
+    one. Raises UserError where that cannot be, or cannot be written; nothing is left behind then.
     """
     if isinstance(model, Run):
         checkpoint = checkpoint or model.method.checkpoint
@@ -70,8 +70,8 @@ def export(
     unpack = layout != "published" or kind is not None or is_adapter(checkpoint or str(model))
     source = open_source(str(model), checkpoint, unpack=unpack, dtype=kind, progress=progress)
     own = layout_of(source.config, meta=source.meta)
-    if layout == "published" and own == "hf" and source.config.model_type == "llama":
-        layout = "hf" if getattr(source.config, KEPT, None) is None else layout
+    if layout == "published" and layout not in layouts_of(source.config, meta=source.meta):
+        layout = own
     refuse_layout(layout, source.config, meta=source.meta, where=str(source.folder))
     config, tensors = _converted(source, layout)
     tensors = {key: tensor.to(_kept_wide(key, kind)) for key, tensor in tensors.items()}

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 from ..params.arch.llama3 import ffn_hidden_dim
 from ..params.arch.shape import Shape
 from .formula import formula
 
 llama_ffn_width = formula("elements")(ffn_hidden_dim)
+
+
+@cache
+def all_parameters(shape: Shape) -> int:
+    """Parameters of the model, added up once."""
+    return shape.num_parameters
 
 
 @formula("parameters")
@@ -25,6 +32,7 @@ def embedding(shape: Shape) -> int:
     return _of_kind(shape, "embedding")
 
 
+@cache
 def blocks(shape: Shape) -> int:
     """Parameters of all blocks together: whatever there are as many copies of as layers."""
     return sum(one.num_parameters for one in shape.weights if "{i}" in one.name)
@@ -40,6 +48,7 @@ def output_layer(shape: Shape) -> int:
     return _of_kind(shape, "head")
 
 
+@cache
 def _of_kind(shape: Shape, kind: str) -> int:
     return sum(one.num_parameters for one in shape.weights if one.kind == kind)
 

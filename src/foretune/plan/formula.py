@@ -21,6 +21,8 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
+from pathlib import Path
 from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 from ..params.declare import Words
@@ -112,6 +114,16 @@ def formula(unit: Unit) -> Callable[[Callable[P, R]], Formula[P, R]]:
         return found
 
     return made
+
+
+def every_formula() -> Mapping[str, Formula[..., float]]:
+    """Every formula of the package by its name: whatever module of it holds one."""
+    package = __name__.rpartition(".")[0]
+    folder = Path(__file__).parent
+    for file in sorted(folder.rglob("[a-z]*.py")):
+        inside = file.relative_to(folder).with_suffix("").parts
+        import_module(".".join((package, *inside)))
+    return FORMULAS
 
 
 def _written(

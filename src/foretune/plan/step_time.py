@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass, fields, replace
 
 from ..params.arch.shape import Shape
+from .counts import all_parameters
 from .devices import Device, devices
 from .fitted import FITTED, Fitted
 from .flops import attention_flops, flops, of_blocks, of_head, product_flops
@@ -226,7 +227,7 @@ def _optimizer(shape: Shape, setup: Setup, hardware: Hardware) -> float:
     if not setup.full:
         return 0.0
     count = (
-        shape.num_parameters / parallel.tensor / parallel.pipeline / parallel.shared("optimizer")
+        all_parameters(shape) / parallel.tensor / parallel.pipeline / parallel.shared("optimizer")
     )
     moved = count * (4 * setup.precision.moments + 3 * setup.precision.weights)
     rate = hardware.device.bandwidth_gbs
@@ -253,7 +254,7 @@ def _sharded(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> 
     if not setup.full:
         return 0.0
     split = parallel.tensor
-    of_all = shape.num_parameters / split
+    of_all = all_parameters(shape) / split
     gathered = (2 if parallel.sharding == "all" else 1) * (1 if numbers.fp8 else numbers.compute)
     reduced = 4 if parallel.program == "fsdp" else numbers.gradients
     moved = of_all * (gathered + reduced) * (ranks - 1) / ranks

@@ -5,7 +5,7 @@ optimizer, what the allocator cannot give back, what CUDA takes for itself.
 from __future__ import annotations
 
 from ...params.arch.shape import Shape
-from ..counts import blocks, embedding, output_layer
+from ..counts import all_parameters, blocks, embedding, output_layer
 from ..devices import Device
 from ..fitted import FITTED
 from ..formula import formula
@@ -68,7 +68,7 @@ def dequantised_bytes(largest: float, bytes_each: int) -> float:
 
 def root_parameters(shape: Shape) -> int:
     """Parameters outside the blocks."""
-    return shape.num_parameters - blocks(shape)
+    return all_parameters(shape) - blocks(shape)
 
 
 def head_parameters(shape: Shape) -> int:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ...params.arch.shape import Shape
-from ..counts import blocks, embedding
+from ..counts import all_parameters, blocks, embedding
 from ..devices import Device
 from ..fitted import FITTED
 from ..flops import of_blocks
@@ -48,12 +48,13 @@ class Parts:
 
     @property
     def total(self) -> float:
-        return sum(getattr(self, one.name) for one in fields(self))
+        held = self.weights + self.gradients + self.optimizer + self.master
+        passing = self.activations + self.logits + self.cache
+        return held + passing + self.communication + self.temporary
 
     def and_(self, **more: float) -> Parts:
         """With so much more of some parts."""
-        kept = {one.name: getattr(self, one.name) for one in fields(self)}
-        return Parts(**{name: value + more.get(name, 0.0) for name, value in kept.items()})
+        return replace(self, **{name: getattr(self, name) + more[name] for name in more})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +176,7 @@ def _part_of_model(shape: Shape, stage: Stage) -> float:
     count += embedding(shape) if stage.embedding else 0
     if stage.head:
         count += buffers.head_parameters(shape)
-    return min(count / shape.num_parameters, 1.0)
+    return min(count / all_parameters(shape), 1.0)
 
 
 def _gradients(shape: Shape, setup: Setup) -> float:
@@ -209,7 +210,7 @@ def _held(shape: Shape, setup: Setup, stage: Stage) -> Parts:
     sharded = parallel.shared("optimizer")
     together = 0.0
     if buffers.gathers(setup) and parallel.pipeline > 1:
-        together = share * shape.num_parameters * (numbers.compute + 4 * setup.full)
+        together = share * all_parameters(shape) * (numbers.compute + 4 * setup.full)
     return Parts(
         weights=weights * share / parallel.shared("all"),
         optimizer=states * share / sharded,

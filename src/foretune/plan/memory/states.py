@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 from ...params.arch.shape import Shape
-from ..counts import model_parameters
+from ..counts import all_parameters
 from ..formula import formula
 from ..setup import Packing, Setup
 
@@ -89,7 +90,7 @@ def trained(shape: Shape, setup: Setup) -> int:
     """Parameters that train."""
     adapter = setup.adapter
     if adapter is None:
-        return shape.num_parameters
+        return all_parameters(shape)
     lora = sum((one.inputs + one.outputs) * one.copies for one in adapter.adapted(shape))
     prefix = shape.prefix_weights(adapter.prefix, projection=adapter.projection)
     counted = sum(one.num_parameters for one in prefix) if adapter.prefix else 0
@@ -99,13 +100,14 @@ def trained(shape: Shape, setup: Setup) -> int:
 def bytes_of_model(shape: Shape, setup: Setup) -> float:
     """All weights of the model as they are loaded, the packed linears packed, adapters apart."""
     each = setup.precision.weights
-    total = model_parameters(shape)
+    total = all_parameters(shape)
     if setup.packing is None:
         return weight_bytes(total, each)
     packed = packed_parameters(shape, setup.packing)
     return weight_bytes(total - packed, each) + weight_bytes(packed, setup.packing.bytes_each)
 
 
+@cache
 def packed_parameters(shape: Shape, packing: Packing) -> int:
     """Parameters in the linears that are packed."""
     named = packing.names
@@ -119,7 +121,7 @@ def optimizer_bytes(shape: Shape, setup: Setup, count: int) -> float:
     if "8bit" in name:
         return packed_adam_bytes(count)
     if name.startswith("adafactor"):
-        share = count / shape.num_parameters if setup.full else 0.0
+        share = count / all_parameters(shape) if setup.full else 0.0
         return share * sum(_factored(one.shape, one.copies, each) for one in shape.weights)
     if name == "sgd":
         return 0
