@@ -37,7 +37,7 @@ from published_rows import (
 )
 
 from foretune.plan.fitted import FITTED, FITTED_TIMES_ON, Fitted
-from foretune.plan.memory import memory
+from foretune.plan.memory.peak import memory
 from foretune.plan.step_time import step_time
 
 RATES = {

@@ -61,7 +61,8 @@ foretune export MODEL OUT               writes a model into the new folder OUT
 MODEL is the folder of a model, a name of the hub, or what a tuning run has written (checkpoint-N):
 LoRA matrices are merged into the weights, a prefix stays beside them. Nothing of a folder is run.
 
-  --layout published                    as the family's authors published it (default)
+                                        without --layout: in the layout that it is in
+  --layout published                    as the family's authors published it
   --layout hf                           as an architecture that transformers has itself: ChatGLM2,
                                         ChatGLM3 and GLM-4 as glm, Baichuan 7B and Meta's Llama as
                                         llama

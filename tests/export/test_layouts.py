@@ -28,6 +28,7 @@ from foretune.models.loading import load_model
 from foretune.params.arch.chatglm2 import ChatGLM2
 from foretune.tune import prefix
 from small_llama import small_llama
+from small_models import small_model
 
 torch.set_num_threads(1)
 
@@ -62,7 +63,7 @@ def convert_and_back(case: Path, tmp_path: Path, architecture: type) -> dict[str
     export(case, tmp_path / "hf", layout="hf", max_shard_size="50KB")
     kind, worst, seen = logits_by_transformers(case, tmp_path / "hf")
     assert kind is architecture and worst < 5e-5 and seen >= 5
-    export(tmp_path / "hf", tmp_path / "back")
+    export(tmp_path / "hf", tmp_path / "back", layout="published")
     assert config_of(tmp_path / "back") == config_of(case)
     return weights(tmp_path / "back")
 
@@ -141,7 +142,7 @@ def test_the_tokenizer_of_glm4_is_one_that_transformers_loads_by_itself(
         )
         assert [ids] == chat["out"]["input_ids"]
     assert len(fixture["chat"]) >= 2
-    export(tmp_path / "hf", tmp_path / "back")
+    export(tmp_path / "hf", tmp_path / "back", layout="published")
     assert not (tmp_path / "back" / "tokenizer.json").exists()
     files = ("tokenizer_config.json", "tokenizer.model")
     for name in files:
@@ -172,7 +173,12 @@ def test_a_llama_goes_into_metas_files_and_comes_back(tmp_path: Path):
     assert isinstance(AutoModelForCausalLM.from_pretrained(tmp_path / "hf"), LlamaForCausalLM)
 
 
-def test_the_published_layout_of_a_llama_is_the_one_that_it_is_in(tmp_path: Path):
+def test_a_model_keeps_its_layout_where_none_is_named(tmp_path: Path):
+    chatglm3 = small_model(tmp_path / "chatglm3", "chatglm3")
+    export(chatglm3, tmp_path / "glm", layout="hf")
+    kept = {name: export(tmp_path / name, tmp_path / f"{name}-2") for name in ("chatglm3", "glm")}
+    types = {name: config_of(done.folder)["model_type"] for name, done in kept.items()}
+    assert types == {"chatglm3": "chatglm", "glm": "glm"}
     export(small_llama(tmp_path / "base"), tmp_path / "out")
     read = [torch.load(folder / "consolidated.00.pth", weights_only=True)
             for folder in (tmp_path / "base", tmp_path / "out")]  # fmt: skip
@@ -184,7 +190,7 @@ def test_a_prefix_on_a_llama_is_never_left_behind_in_silence(tmp_path: Path):
     tuned.mkdir()
     save_file({"model.prefix_encoder.embedding.weight": torch.ones(2, 8)}, tuned / prefix.SAFE)
     base = small_llama(tmp_path / "base")
-    for layout in ("published", "hf", "meta"):
+    for layout in (None, "hf", "meta"):
         (problem,) = refused(base, tmp_path / "out", layout=layout, checkpoint=str(tuned))
         assert problem.what == "a prefix cannot be exported with a model of LlamaConfig"
 

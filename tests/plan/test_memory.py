@@ -8,8 +8,8 @@ import pytest
 
 from foretune.plan import setup as plan
 from foretune.plan.decoder import decoder_shape
-from foretune.plan.memory import memory
 from foretune.plan.memory.activations import block, kept_by_attention, kept_by_norms, loss
+from foretune.plan.memory.peak import memory
 from foretune.plan.memory.states import bytes_of_model, optimizer_bytes, packed_adam_bytes
 from foretune.plan.setup import Adapter, Kernels, Parallel, Setup
 

@@ -25,7 +25,7 @@ from ..models.weights import bar
 from ..params.run import Run
 from ..text import counted, size
 from . import beside
-from .layouts import KEPT, from_hf, layout_of, layouts_of, refuse_layout, to_hf
+from .layouts import KEPT, from_hf, layout_of, refuse_layout, to_hf
 from .source import Source, is_adapter, open_source
 from .tensors import Later, Tensors
 
@@ -49,7 +49,7 @@ def export(
     model: Run | str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    layout: str = "published",
+    layout: str | None = None,
     checkpoint: str | None = None,
     dtype: str | None = None,
     max_shard_size: str = "5GB",
@@ -58,20 +58,22 @@ def export(
     """Writes a model into the new folder ``out``.
 
     ``model`` is a folder, a name of the hub, the folder of a tuning run, or a run; ``checkpoint``
-    what was tuned on it, where that is another folder. ``layout`` is "published", "hf" or "meta";
-    where the authors published in the layout that the model is in, as Meta did, "published" is that
-    one. Raises UserError where that cannot be, or cannot be written; nothing is left behind then.
+    what was tuned on it, where that is another folder. ``layout`` is "published", "hf" or "meta",
+    and without it the one that the model is in. Raises UserError where that cannot be, or cannot be
+    written; nothing is left behind then.
     """
     if isinstance(model, Run):
         checkpoint = checkpoint or model.method.checkpoint
         model = model.model.path or ""
     kind, most, target = _dtype(dtype), _bytes(max_shard_size), Path(out)
     _refuse_target(target)
-    unpack = layout != "published" or kind is not None or is_adapter(checkpoint or str(model))
+    unpack = (
+        layout not in (None, "published")
+        or kind is not None
+        or is_adapter(checkpoint or str(model))
+    )
     source = open_source(str(model), checkpoint, unpack=unpack, dtype=kind, progress=progress)
-    own = layout_of(source.config, meta=source.meta)
-    if layout == "published" and layout not in layouts_of(source.config, meta=source.meta):
-        layout = own
+    layout = layout or layout_of(source.config, meta=source.meta)
     refuse_layout(layout, source.config, meta=source.meta, where=str(source.folder))
     config, tensors = _converted(source, layout)
     tensors = {key: tensor.to(_kept_wide(key, kind)) for key, tensor in tensors.items()}

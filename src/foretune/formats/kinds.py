@@ -44,6 +44,24 @@ TAKEN_FOR: dict[Kind, str] = {
 SUFFIXES = (".sh", ".bash", ".yaml", ".yml", ".toml", ".json")
 
 
+LONGEST = 5_000_000
+LONGEST_SCRIPT = 300_000
+"""Characters; nobody writes longer ones by hand."""
+
+
+def refuse_huge(text: str, name: str) -> None:
+    """Raises UserError for what is too long to be a file of a run; a log may be long."""
+    script = PurePosixPath(name).suffix.lower() in (".sh", ".bash") or text.startswith("#!")
+    most = LONGEST_SCRIPT if script else LONGEST
+    if len(text) > most and not (not script and marks.is_log(text[:most])):
+        raise refuse(
+            what=f"{PurePosixPath(name).name} has {len(text):,} characters",
+            where=name,
+            why=f"the files of a run are short: no more than {most:,} are read",
+            fix="name the script, the config or the run file itself",
+        )
+
+
 def is_bare_json(text: str, name: str) -> bool:
     """Whether it is JSON that was copied without its outer brackets."""
     return is_bare(text) and PurePosixPath(name).suffix.lower() not in (".yaml", ".yml")

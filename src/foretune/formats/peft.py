@@ -77,7 +77,7 @@ def read_adapter(text: str, file: str) -> Reading:
 
 def read_values(values: Mapping[str, Any], file: str, lines: Mapping[str, int]) -> Reading:
     """The settings that the keys of an adapter stand for."""
-    kind = str(values.get("peft_type") or "LORA").rpartition(".")[2]
+    kind = _kind(values.get("peft_type"))
     reading = Reading()
     if kind not in METHODS:
         origin = Origin(file, lines.get("peft_type"), "peft_type")
@@ -96,9 +96,14 @@ def read_values(values: Mapping[str, Any], file: str, lines: Mapping[str, int]) 
     return reading
 
 
+def _kind(value: object) -> str:
+    """'LORA', which a program may have printed as 'PeftType.LORA'."""
+    return "LORA" if value in (None, "") else str(value).rpartition(".")[2]
+
+
 def _settings(key: str, value: Any, origin: Origin) -> Iterator[Setting]:
     if key == "peft_type":
-        yield Setting("method.name", METHODS[str(value).rpartition(".")[2]], origin)
+        yield Setting("method.name", METHODS[_kind(value)], origin)
     elif key == "target_modules" and isinstance(value, str):
         if value == "all-linear":
             yield Setting("method.lora.targets", [value], origin)

@@ -21,7 +21,7 @@ from .beside import with_named_files
 from .deepspeed import read_deepspeed
 from .flags import names, read_flags, read_mapping
 from .json_text import key_lines, mended, read_json
-from .kinds import Kind, is_bare_json, kind_of, taken_for
+from .kinds import Kind, is_bare_json, kind_of, refuse_huge, taken_for
 from .launchers import Launch, find_launch, lost_lines, read_launch
 from .model_config import NAME, NAMES, config_path, file_in, read_any_model, read_model_config
 from .reading import Reading, typed
@@ -112,6 +112,7 @@ def _read_source(source: str | Path, taken: list[Path]) -> Reading:
         return _read_folder(path, name)
     else:
         text, folder = _text(path), path.parent
+    refuse_huge(text, name)
     whole, mends = mended(text, name) if is_bare_json(text, name) else (text, [])
     kind = kind_of(whole, name)
     said = list(taken_for(kind, text, name))

@@ -69,6 +69,9 @@ LONG_DASHES = re.compile(
 LINE_END = re.compile(rf"\\[{BLANKS}]*(?:\n|\Z)")
 FLATTENED = re.compile(rf"\\[{BLANKS}]+(?=[^\s{ODD_BLANKS}])")
 FLATTENED_INSIDE = re.compile(rf"\\[{BLANKS}]+(?=--[A-Za-z])")
+DEEPEST = 20
+"""Variables inside of what stands in for a variable: ${A:-${B:-c}} is one."""
+
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
 
 MENDS = {
@@ -89,8 +92,8 @@ MENDED = {
 class Lexer:
     """Reads words and operators one after the other; ``mended`` holds the lines put right."""
 
-    def __init__(self, text: str, file: str, *, first_line: int = 1) -> None:
-        self.file, self.first_line = file, first_line
+    def __init__(self, text: str, file: str, *, first_line: int = 1, depth: int = 0) -> None:
+        self.file, self.first_line, self.depth = file, first_line, depth
         self.mended: dict[str, list[int]] = {}
         plain = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
         self.text, self.at = plain, 0
@@ -308,7 +311,15 @@ class Lexer:
         found = BRACED.match(inner)
         if found is None or (not found["operator"] and found.end() < len(inner)):
             return Part("running", raw, quoted)
-        rest = Lexer(inner[found.end() :], self.file, first_line=self.line())
+        if self.depth >= DEEPEST:
+            raise refuse(
+                what=f"{raw[:20]}... is nested more than {DEEPEST} times",
+                where=place(self.file, self.line()),
+                why="nobody writes such a script, and reading it would take for ever",
+                fix="write the value out",
+            )
+        line, depth = self.line(), self.depth + 1
+        rest = Lexer(inner[found.end() :], self.file, first_line=line, depth=depth)
         otherwise: list[Part] = []
         while rest.at < len(rest.text):  # blanks belong to it, so it is no ordinary word
             character = rest.text[rest.at]

@@ -4,12 +4,11 @@ paragraph.
 
 from __future__ import annotations
 
-import ast
-import json
 import math
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from ..errors import refuse
 from ..params.document import Document
@@ -29,6 +28,11 @@ LINE = re.compile(
     r"\s*[=:]\s*(?P<value>\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?)"
 )
 LOGGED = re.compile(r"\{\s*['\"][A-Za-z_]\w*['\"]\s*:[^{}\n]*\}")
+PAIR = re.compile(
+    r"['\"](?P<name>[^'\"\n]+)['\"]\s*:\s*['\"]?"
+    r"(?P<value>-?(?:\d{1,40}(?:\.\d*)?(?:e[-+]?\d{1,4})?|nan|inf(?:inity)?))['\"]?\s*(?=[,}])",
+    re.IGNORECASE,
+)
 METRIC = re.compile(r"^[ \t]*(?P<label>\w+)[ \t]+=[ \t]+(?P<value>[\d.:,e+-]+|nan|inf)\s*$", re.M)
 
 
@@ -88,13 +92,14 @@ def _block(text: str) -> tuple[dict[str, Any], dict[str, int]]:
     """The labelled numbers; those of an evaluation under names of their own. The first counts."""
     keys: dict[str, Any] = {}
     lines: dict[str, int] = {}
-    headings = [(found.start(), found["name"]) for found in HEADING.finditer(text)]
-    line, before = 1, 0
+    headings = deque((found.start(), found["name"]) for found in HEADING.finditer(text))
+    line, before, under = 1, 0, TRAINING
     for found in LINE.finditer(text):
         line += text.count("\n", before, found.start())
         before = found.start()
-        under = [name for start, name in headings if start < before]
-        evaluates = bool(under) and under[-1] != TRAINING
+        while headings and headings[0][0] < before:
+            under = headings.popleft()[1]
+        evaluates = under != TRAINING
         label = IN_EVALUATION.get(found["label"], "") if evaluates else found["label"]
         if label in (*LABELS, *IN_EVALUATION.values()) and label not in keys:
             keys[label], lines[label] = _number(found["value"]), line
@@ -117,38 +122,27 @@ def _records(text: str) -> Iterator[tuple[dict[str, Any], int]]:
         values = _logged(found[0])
         if values:
             yield values, line
+    line, before = 1, 0
     for heading in HEADING.finditer(text):
+        line += text.count("\n", before, heading.start())
+        before = heading.start()
         if heading["name"].endswith("metrics"):
             end = text.find("*****", heading.end())
             block = text[heading.end() : len(text) if end < 0 else end]
             found = {one["label"]: _metric(one["value"]) for one in METRIC.finditer(block)}
             if found:
-                yield found, text.count("\n", 0, heading.start()) + 1
+                yield found, line
 
 
 NAMES = {"current_steps": "step", "lr": "learning_rate"}
 """What LLaMA-Factory's trainer_log.jsonl calls them."""
 
 
-def _logged(text: str) -> dict[str, Any]:
+def _logged(text: str) -> dict[str, float]:
     """The numbers of one such line; transformers 5 prints them as texts."""
-    plain = re.sub(r"(?<=[:\s])(-?)(nan|inf|NaN|Infinity)\b", r"'\1\2'", text)
-    try:
-        values: object = json.loads(plain) if '"' in plain[:3] else ast.literal_eval(plain)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return {}
-    pairs = cast(dict[object, object], values).items() if isinstance(values, dict) else ()
-    numbers = {NAMES.get(str(key), str(key)): _float(value) for key, value in pairs}
-    return {key: value for key, value in numbers.items() if value is not None}
-
-
-def _float(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        return float(value) if isinstance(value, str | float) else value
-    except ValueError:
-        return None
+    return {
+        NAMES.get(pair["name"], pair["name"]): float(pair["value"]) for pair in PAIR.finditer(text)
+    }
 
 
 def _metric(text: str) -> float:

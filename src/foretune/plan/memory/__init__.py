@@ -1,7 +1,9 @@
-"""What a run holds in memory, part by part and phase by phase, in bytes."""
+"""What a run holds in memory, part by part and phase by phase, in bytes.
+
+The formulas that ``explain`` and ``check`` print are here; the whole of a run is ``peak.memory``.
+"""
 
 from .activations import logit_bytes
-from .peak import Memory, Parts, memory
 from .states import (
     BYTES,
     adam_bytes,
@@ -13,13 +15,10 @@ from .states import (
 
 __all__ = [
     "BYTES",
-    "Memory",
-    "Parts",
     "adam_bytes",
     "gradient_bytes",
     "kv_cache_bytes",
     "logit_bytes",
     "master_bytes",
-    "memory",
     "weight_bytes",
 ]
