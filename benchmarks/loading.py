@@ -9,15 +9,15 @@ first. Memory is the highest resident size of the process less what it was befor
 the loaded weights; "file" is how much of the resident size at the end is the file itself, which
 the kernel can take back. The peer of the int4 row is ``from_pretrained`` with the same packing.
 
-torch 2.13.0+cpu, transformers 5.23.0, safetensors 0.8.0, two threads of a 2-core machine that was
-busy with other work (best of 4 to 8; from run to run the ratios of the cold rows and of float32
-moved between 0.7 and 1.5, for both are as fast as the disk and the memory):
+torch 2.13.0+cpu, transformers 5.23.0, safetensors 0.8.0, two threads of a 2-core machine with little
+else to do (best of 5; the int4 row from a busier hour; from run to run the ratios of the cold rows
+and of float32 moved between 0.7 and 1.5, for both are as fast as the disk and the memory):
 
                          ours     peer   ratio    memory    peer    file    peer
-    float16            0.11 s   0.18 s    0.62      1.01    1.01    1.00    1.01
-    float16, cold      1.26 s   1.31 s    0.96      1.01    1.01    1.00    1.00
-    to float32         0.77 s   0.88 s    0.88      1.04    1.50    0.00    0.00
-    to float32, cold   1.98 s   2.53 s    0.78      1.04    1.50    0.00    0.00
+    float16            0.08 s   0.17 s    0.44      1.01    1.01    1.00    1.01
+    float16, cold      1.06 s   1.05 s    1.01      1.01    1.01    1.00    1.00
+    to float32         1.25 s   1.29 s    0.97      1.04    1.50    0.00    0.00
+    to float32, cold   1.60 s   2.24 s    0.71      1.04    1.50    0.00    0.00
     to int4            3.38 s  16.67 s    0.20      1.47    3.40    0.69    2.78
 """
 

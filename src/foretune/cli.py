@@ -238,7 +238,7 @@ def check(words: Words) -> int:
     def findings() -> list[Finding]:
         run, problems = reread()
         wrong = [problem for problem in problems if problem.where.startswith(COMMAND_LINE)]
-        if wrong or not run.settings:
+        if wrong or not (run.settings or run.documents):
             raise UserError(wrong or problems)
         tokens = "tokens" in words.options
         return examine(run, problems, device=device, gpus=gpus, tokens=tokens)

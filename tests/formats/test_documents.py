@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,30 @@ from foretune.formats.generation_config import ONLY_BEAMS, ONLY_SAMPLING
 from foretune.formats.model_config import model_file
 from foretune.formats.read import read
 from foretune.params.arch.any_model import AnyModel
+from foretune.params.arch.llama import Llama
 from foretune.params.arch.pretrained import Pretrained
 from foretune.params.declare import facts_of, words_of
 from foretune.params.document import Document
+from foretune.params.environment import Environment
 from foretune.params.generation_config import GenerationDefaults
 from foretune.params.run import Run
 from foretune.params.tokenizer_config import TokenizerSettings
+from foretune.params.trainer_state import TrainerState
+from foretune.params.training_log import LoggedValues, TrainingLog
 
 SECTIONS: list[tuple[type[BaseModel], int]] = [
     (GenerationDefaults, 70),
     (TokenizerSettings, 45),
     (AnyModel, 100),
+    (Environment, 80),
+    (TrainingLog, 15),
+    (LoggedValues, 15),
+    (TrainerState, 20),
+    (Llama, 60),
 ]
+
+
+LOST_BLANK = re.compile("[A-Za-z]{3,}[\u4e00-\u9fff]|[\u4e00-\u9fff][A-Za-z]{3,}")
 
 
 def written(tmp_path: Path, name: str, **keys: Any) -> Run:
@@ -49,6 +62,11 @@ def test_every_key_has_words_in_both_languages(section: type[BaseModel], least: 
         words = words_of(section, name)
         assert words.en.endswith(".") and words.en.isascii(), key
         assert words.zh.endswith("。") and not words.zh.isascii(), key
+        assert not re.search("[a-z][;,:][A-Za-z]", words.en), key
+        assert not re.search("[\u4e00-\u9fff][,;:!?()]|[,;:!?()][\u4e00-\u9fff]", words.zh), key
+        assert not re.search("[A-Za-z]{3,}[\u4e00-\u9fff]|[\u4e00-\u9fff][A-Za-z]{3,}", words.zh), (
+            key
+        )
         seen += 1
     assert seen >= least
 

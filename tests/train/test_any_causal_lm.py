@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from foretune.data.collate import training_collator
@@ -217,13 +218,26 @@ def test_weights_of_another_model_are_refused(other, tmp_path):
     assert "model.layers.{i}.mlp.down_proj.weight is missing (in 1 layer: 2)" in str(told)
     rewrite(folder / "config.json", num_hidden_layers=2, intermediate_size=40)
     assert "has the shape (32, 48) (in 2 layers: 0, 1)" in str(refusal(folder, tmp_path))
+    rewrite(folder / "config.json", num_hidden_layers=1, intermediate_size=48)
+    (problem,) = refusal(folder, tmp_path).problems
+    assert problem.what == "the weights have 1 layer more: 1"
+
+
+def test_numbers_that_are_no_weights_are_refused_by_key(other, tmp_path):
+    folder = shutil.copytree(other("qwen2"), tmp_path / "base")
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"] = weights["model.norm.weight"].to(torch.int32)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (problem,) = refusal(folder, tmp_path).problems
+    assert problem.what == "model.norm.weight holds int32"
 
 
 def test_damaged_weights_are_refused(other, tmp_path):
     folder = shutil.copytree(other("qwen2"), tmp_path / "base")
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-40])
-    assert "cannot be loaded" in str(refusal(folder, tmp_path))
+    (problem,) = refusal(folder, tmp_path).problems
+    assert problem.what.startswith("model.safetensors is cut off: 1 tensor of it is damaged")
 
 
 def test_a_model_that_does_not_write_is_refused(tmp_path):
@@ -254,6 +268,13 @@ def test_a_folder_without_tokenizer_files_is_refused(other, tmp_path):
     for file in folder.glob("tokenizer*"):
         file.unlink()
     assert "tokenizer" in str(refusal(folder, tmp_path))
+
+
+def test_a_tokenizer_that_transformers_has_made_of_nothing_is_refused(other, tmp_path):
+    folder = shutil.copytree(other("qwen2"), tmp_path / "base")
+    (folder / "tokenizer.json").unlink()
+    (problem,) = refusal(folder, tmp_path).problems
+    assert problem.what.endswith("has no vocabulary") and "tokenizer.json" in problem.fix
 
 
 def test_a_linear_that_is_not_there_is_refused_with_those_that_are(other, tmp_path):

@@ -44,21 +44,24 @@ TAKEN_FOR: dict[Kind, str] = {
 SUFFIXES = (".sh", ".bash", ".yaml", ".yml", ".toml", ".json")
 
 
-LONGEST = 5_000_000
-LONGEST_SCRIPT = 300_000
-"""Characters; nobody writes longer ones by hand."""
+LONGEST, LONGEST_LOG, LONGEST_SCRIPT = 5_000_000, 10_000_000, 300_000
+"""Characters; nobody writes longer files by hand."""
 
 
 def refuse_huge(text: str, name: str) -> None:
-    """Raises UserError for what is too long to be a file of a run; a log may be long."""
+    """Raises UserError for what is too long to be a file of a run."""
     script = PurePosixPath(name).suffix.lower() in (".sh", ".bash") or text.startswith("#!")
-    most = LONGEST_SCRIPT if script else LONGEST
-    if len(text) > most and not (not script and marks.is_log(text[:most])):
+    log = len(text) > LONGEST and not script and marks.is_log(text[:LONGEST])
+    most = LONGEST_SCRIPT if script else LONGEST_LOG if log else LONGEST
+    if len(text) > most:
         raise refuse(
             what=f"{PurePosixPath(name).name} has {len(text):,} characters",
             where=name,
             why=f"the files of a run are short: no more than {most:,} are read",
-            fix="name the script, the config or the run file itself",
+            fix="give its beginning and its end: (head -n 100 FILE; tail -n 100 FILE) | "
+            "foretune explain -"
+            if log
+            else "name the script, the config or the run file itself",
         )
 
 

@@ -117,6 +117,18 @@ def read_tensors(file: Path) -> Mapping[str, Tensor]:
     return tensors_by_name(torch.load(file, map_location="cpu", weights_only=True, mmap=mapped))
 
 
+def unreadable(folder: Path) -> list[Problem]:
+    """The weight files of ``folder`` that are absent or damaged, whatever model they are of."""
+    files, problems = weight_files(folder)
+    for file in files:
+        try:
+            if file.is_file():
+                read_header(file)
+        except UNREADABLE as error:
+            problems.append(_damaged(file, error))
+    return problems
+
+
 def problems_of(folder: Path, model: Any) -> list[Problem]:
     """Everything that keeps the weights of ``folder`` from being those of ``model`` (which may be
     on meta): files that are absent or damaged, and keys that are missing, extra, in two files, of
@@ -272,8 +284,20 @@ def _unlike(
             why=f"config.json describes {tuple(expected[first].shape)}",
             fix="correct the sizes in config.json, or take it from where the weights come from",
         )
+    yield from other_kinds(
+        found, {key: expected[key] for key in both if key not in misshapen}, folder
+    )
+
+
+def other_kinds(
+    found: Mapping[str, Tensor], expected: Mapping[str, Tensor], folder: Path
+) -> Iterator[Problem]:
+    """The keys of both whose numbers are of another kind: packed ones for full ones, or the other
+    way round.
+    """
+    both = expected.keys() & found.keys()
     other = {key for key in both if not _same_kind(found[key].dtype, expected[key].dtype)}
-    for key, count in by_pattern(other - misshapen):
+    for key, count in by_pattern(other):
         first = min(name for name in other if pattern(name) == key)
         wanted = expected[first].dtype
         yield Problem(
@@ -297,26 +321,41 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def made_up(found: Mapping[str, Any], where: str) -> list[Problem]:
-    """The weights that ``from_pretrained`` has drawn at random, as its ``output_loading_info``
-    tells: those that the files lack, and those that have another shape there.
+def not_taken(found: Mapping[str, Any], model: Any, where: str) -> list[Problem]:
+    """Where ``from_pretrained`` has not taken what the files hold, as its ``output_loading_info``
+    tells: weights that they lack and that have another shape there, which are random then, and
+    layers that the model has not.
     """
-    fix = "take config.json and weights from one revision of the model"
+    fix = ONE_REVISION
+    own = layers(model.state_dict())
+    beyond = sorted(layers(found["unexpected_keys"]) - own)
+    extra = [
+        Problem(
+            what=f"the weights have {counted(len(beyond), 'layer')} more: {sentence_list(beyond)}",
+            where=where,
+            why=f"config.json describes a model of {len(own)}",
+            fix=fix,
+        )
+    ]
     shapes = {key: (old, new) for key, old, new in found["mismatched_keys"]}
     missing = [
         Problem(f"{key} is missing{count}", where, "config.json describes a model that has it", fix)
         for key, count in by_pattern(found["missing_keys"])
     ]
-    return missing + [
-        Problem(
-            what=f"{key} has the shape {tuple(old)}{count}",
-            where=where,
-            why=f"config.json describes {tuple(new)}",
-            fix=fix,
-        )
-        for key, count in by_pattern(shapes)
-        for old, new in [next(shapes[name] for name in sorted(shapes) if pattern(name) == key)]
-    ]
+    return (
+        (extra if own and beyond else [])
+        + missing
+        + [
+            Problem(
+                what=f"{key} has the shape {tuple(old)}{count}",
+                where=where,
+                why=f"config.json describes {tuple(new)}",
+                fix=fix,
+            )
+            for key, count in by_pattern(shapes)
+            for old, new in [next(shapes[name] for name in sorted(shapes) if pattern(name) == key)]
+        ]
+    )
 
 
 def layers(keys: Iterable[str]) -> set[int]:

@@ -32,10 +32,12 @@ from . import meta
 from .checkpoint import (
     FULL,
     UNREADABLE,
-    made_up,
+    not_taken,
+    other_kinds,
     problems_of,
     read_header,
     read_tensors,
+    unreadable,
     weight_files,
 )
 from .hf import PublishedConfig, native_families, native_model, published_config
@@ -139,12 +141,15 @@ def _load_other(
 ) -> PreTrainedModel:
     """A model of transformers' own, which would make up the weights that are not there."""
     asked = {"trust_remote_code": False, "ignore_mismatched_sizes": True, **kwargs}
+    folder = Path(name) if Path(name).is_dir() else None
+    if folder and (problems := unreadable(folder)):
+        raise UserError(problems)
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             name, config=config, output_loading_info=True, **asked
         )
     except (*UNREADABLE, ValueError) as error:
-        if not Path(name).is_dir():
+        if not folder:
             raise _unreachable(name, error) from error
         raise refuse(
             what=f"{type(config).__name__} cannot be loaded as a model that generates text",
@@ -153,7 +158,12 @@ def _load_other(
             fix="name the folder of a causal language model, with its weights in it",
         ) from error
     model, found = loaded
-    if problems := made_up(found, str(name)):
+    problems = not_taken(found, model, str(name))
+    if folder and not getattr(model, "is_quantized", False):
+        own = dict(model.named_parameters())
+        for file in weight_files(folder)[0]:
+            problems += other_kinds(read_header(file), own, folder)
+    if problems:
         raise UserError(problems)
     return model
 

@@ -122,8 +122,8 @@ class Choosing(Lengths):
     """Draw among this many likeliest tokens; zero is all. It is not off where it is not written:
     then generate has a limit of its own. Only where do_sample is on.
 
-    只在概率最大的这么多个词元中抽取，零为全部。不写并不等于关闭：generate 有自己的限制。只有打开
-    do_sample 才起作用。
+    只在概率最大的这么多个词元中抽取，零为全部。不写并不等于关闭：generate 有自己的限制。只有打
+    开 do_sample 才起作用。
     """
 
     top_p: float | None = param(None, at_least=0, at_most=1, matters=2, when_unset=("1.0", "1.0"))

@@ -107,8 +107,8 @@ class SpecialTokens(Section):
     """Put the end token behind every text that is encoded, prompts included: a prompt that ends so
     gets an empty answer. Dropped where a tokenizer.json lies beside it.
 
-    编码时在每段文本后加上结束词元，提示也不例外：这样结尾的提示只会得到空回答。旁边
-    有 tokenizer.json时会被忽略。
+    编码时在每段文本后加上结束词元，提示也不例外：这样结尾的提示只会得到空回答。若旁边
+    还有 tokenizer.json，该键会被忽略。
     """
 
     add_prefix_space: bool | None = param(None)

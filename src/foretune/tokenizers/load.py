@@ -134,7 +134,7 @@ def refuse_other_vocabulary(name: str, find: FindFile, config: dict[str, Any]) -
 def load_other(name: str, revision: str) -> PreTrainedTokenizerBase:
     """The tokenizer of any other family."""
     try:
-        return AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+        found = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
     except (ValueError, OSError, RuntimeError, ImportError, KeyError) as error:
         raise refuse(
             what=f"the tokenizer of {name} cannot be loaded",
@@ -143,6 +143,15 @@ def load_other(name: str, revision: str) -> PreTrainedTokenizerBase:
             fix="check that all its tokenizer files are there; a tokenizer that exists only as "
             "code beside the model is not run",
         ) from error
+    if set(found("a1.中", add_special_tokens=False)["input_ids"]) <= {found.unk_token_id}:
+        raise refuse(  # transformers makes an empty one where no file of it is there
+            what=f"the tokenizer of {name} has no vocabulary",
+            where=name,
+            why=f"it is loaded, with {len(found)} tokens, and reads neither letters nor digits",
+            fix="copy its files from the published model: tokenizer.json, or what "
+            "tokenizer_config.json names",
+        )
+    return found
 
 
 def misfits(

@@ -116,8 +116,8 @@ class Decoder(Pretrained):
     length that was trained for. It counts before rope_parameters, which is its name in
     transformers 5.
 
-    旋转角如何扩展到训练长度之外：方式、倍数以及原训练长度。它优先于 rope_parameters（transformers 5
-    中的名称）。
+    旋转角如何扩展到训练长度之外：方式、倍数以及原训练长度。它优先
+    于 rope_parameters（transformers 5 中的名称）。
     """
 
     rope_parameters: dict[str, Any] | None = param(None, matters=2)
@@ -157,8 +157,8 @@ class Decoder(Pretrained):
     """How far back a token sees in the layers that look through a window. Their part of the
     key-value cache stops growing there. Qwen ignores it unless use_sliding_window is on.
 
-    使用滑动窗口的层中，一个词元能往回看多远；这些层的键值缓存到此不再增长。Qwen 只有打开
-    use_sliding_window 才使用它。
+    使用滑动窗口的层中，一个词元能往回看多远；这些层的键值缓存到此不再增长。Qwen 只有打
+    开 use_sliding_window 才使用它。
     """
 
     use_sliding_window: bool | None = param(None)
@@ -184,6 +184,6 @@ class Decoder(Pretrained):
     """A left-over of the machine that Llama 2 was trained on: transformers 4 could cut its products
     into so many pieces to repeat that machine's rounding. No effect in transformers 5.
 
-    Llama 2 预训练环境的遗留：transformers 4 可按它把矩阵乘法切成若干份，以重现当时的舍入误差。在
-    transformers 5 中不起作用。
+    Llama 2 预训练环境的遗留：transformers 4 可按它把矩阵乘法切成若干份，以重现当时的舍入误差。
+    在 transformers 5 中不起作用。
     """

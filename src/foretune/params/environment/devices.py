@@ -89,7 +89,7 @@ class Devices(Section):
     memory is reserved but in pieces that fit nothing. PYTORCH_ALLOC_CONF is its newer name, and
     both are read.
 
-    torch 管理显存的方式，写成“名称:值”。显存已预留却因碎片而不够用时，可启用可扩展段。新名称
+    torch 管理显存的方式，写成“名称：值”。显存已预留却因碎片而不够用时，可启用可扩展段。新名称
     为 PYTORCH_ALLOC_CONF，两者都会读取。
     """
 
