@@ -84,6 +84,14 @@ def test_a_vocabulary_that_cannot_be_made_is_refused(tmp_path: Path, lines, size
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_model_without_a_vocabulary_file_is_told_which_one_it_lacks(tmp_path: Path):
+    (tmp_path / "config.json").write_text(
+        '{"d_model": 8, "num_attention_heads": 1, "ffn_hidden_dim": 8}'
+    )
+    with pytest.raises(UserError, match=r"the vocabulary file sentencepiece\.model is missing"):
+        load_tokenizer(tmp_path)
+
+
 def test_another_familys_vocabulary_is_refused(repository: Path):
     file = repository / "tests/golden/tokenizers/chatglm2/tokenizer.model"
     with pytest.raises(UserError, match="train_vocabulary"):

@@ -113,6 +113,11 @@ def tf32_on_a_cpu(setup: Setup):
     return ["--tf32", "true", "--use_cpu"]
 
 
+@case("install what is lacking, or leave use_liger_kernel out")
+def kernels_that_are_not_installed(setup: Setup):
+    return ["--use_liger_kernel", "true"]
+
+
 @case("transformers refuses these training arguments")
 def a_best_model_without_evaluation(setup: Setup):
     return ["--load_best_model_at_end"]

@@ -20,7 +20,7 @@ from foretune.explain.log import remarks_on
 from foretune.formats.model_config import model_file
 from foretune.formats.read import read_sound
 
-SOME, MANY = 60, 10_000
+SOME, MANY = 25, 10_000
 HANG = 20.0
 """Seconds after which an input counts as one that hangs; the machine may be busy."""
 

@@ -176,6 +176,13 @@ def config_path(run: Run) -> Path | None:
     Raises:
         UserError: where model.config names a folder or a file of this machine that has none.
     """
+    try:
+        return _config_path(run)
+    except (OSError, RuntimeError):  # a name that is too long for a file; a home that is not there
+        return None
+
+
+def _config_path(run: Run) -> Path | None:
     written, folder = run.model.config, Path(run.model.path or "").expanduser()
     if written is not None:
         named = Path(written).expanduser()

@@ -100,13 +100,19 @@ class Run(Section):
         return self.origin(path).written
 
     def at_origins(self, error: UserError) -> UserError:
-        """The same problems; those that stand at a parameter's path stand where it was written."""
-        return UserError(
-            replace(problem, where=str(self.origin(problem.where)))
-            if problem.where in parameters()
-            else problem
-            for problem in error.problems
-        )
+        """The same problems; those that stand at a parameter's path stand where it was written, and
+        those of a whole data file say which line of the run names it.
+        """
+        files = {self.get(path): self.origin(path) for path in DATA_FILES}
+
+        def place_of(where: str) -> str:
+            if where in parameters():
+                return str(self.origin(where))
+            origin = files.get(where, DEFAULT)
+            named = origin.written and origin.file != COMMAND_LINE
+            return f"{where}, named in {origin}" if named else where
+
+        return UserError(replace(one, where=place_of(one.where)) for one in error.problems)
 
     @property
     def evaluates_on_the_way(self) -> bool:

@@ -27,6 +27,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizer, PreTrainedTokenizer
 from ..errors import Problem, UserError, refuse
 from ..params.arch import family_of
 from ..params.arch.llama3 import NAME as META_NAME
+from ..text import counted
 from .published import FindFile, published_file, read_settings
 
 # Embeddings are padded to a multiple of 128 times the tensor-parallel size, at most 8 when these
@@ -147,7 +148,7 @@ def load_other(name: str, revision: str) -> PreTrainedTokenizerBase:
         raise refuse(  # transformers makes an empty one where no file of it is there
             what=f"the tokenizer of {name} has no vocabulary",
             where=name,
-            why=f"it is loaded, with {len(found)} tokens, and reads neither letters nor digits",
+            why=f"it has {counted(len(found), 'token')} and reads neither letters nor digits",
             fix="copy its files from the published model: tokenizer.json, or what "
             "tokenizer_config.json names",
         )

@@ -19,6 +19,7 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from transformers import PreTrainedTokenizer
 
 from ..errors import refuse
+from ..params.arch.transformer import Transformer
 from .vocabulary import read_vocabulary, tokens_of
 
 VOCABULARY = "sentencepiece.model"
@@ -42,7 +43,7 @@ class TransformerTokenizer(PreTrainedTokenizer):
     @classmethod
     def recognises(cls, find: Any, config: Mapping[str, Any]) -> bool:
         """Whether a folder that names no tokenizer is of this family."""
-        return find(VOCABULARY) is not None
+        return find(VOCABULARY) is not None or Transformer.matches(config)
 
     def __init__(self, vocab_file: str | None, **kwargs: Any) -> None:
         self.vocab_file = vocab_file or kwargs.get("name_or_path", "")

@@ -96,11 +96,14 @@ def told_of(run: Run, written: Mapping[str, object], *errors: type[Exception]) -
         ]
         paths = [KEYS[name] for name in named if name in KEYS]
         where = [run.origin(path) for path in paths if run.written(path)]
+        arguments = sentence_list(named) if named else "the argument named there"
         raise refuse(
             what="transformers refuses these training arguments",
             where=sentence_list(dict.fromkeys(where)) or run.record.output or "the run",
             why=" ".join(str(refusal).split()),
-            fix=f"change {sentence_list(named)}" if named else "change the argument named there",
+            fix=f"install what is lacking, or leave {arguments} out"
+            if isinstance(refusal, ImportError)
+            else f"change {arguments}",
         ) from None
 
 

@@ -75,7 +75,10 @@ def devices(run: Run) -> int:
 def _counted(wanted: bool, file: str | None, run: Run, split: Split) -> DataFacts | None:
     if not wanted or (file is None and run.data.dataset is None):
         return None
-    return count_rows(file, run.data, split=split)
+    try:
+        return count_rows(file, run.data, split=split)
+    except UserError as error:
+        raise run.at_origins(error) from None
 
 
 def measured(run: Run, version: str) -> Facts:

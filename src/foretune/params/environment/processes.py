@@ -20,19 +20,20 @@ class Processes(Section):
     master_addr: Annotated[Text, Field(alias="MASTER_ADDR")] = param(
         None, matters=2, source="torch 2.13, distributed/rendezvous.py"
     )
-    """Address of the first process, which all others connect to. torchrun sets it; in front of
-    torchrun it has no effect unless the meeting point is static.
+    """Address of the first process, which all others connect to. torchrun sets it for the processes
+    that it starts, and takes its own from an option: in front of torchrun it has no effect.
 
-    首个进程的地址，其余进程都连到它。由 torchrun 设置；写在 torchrun 前面时，只有静态会合方式才起作
-    用。
+    首个进程的地址，其余进程都连到它。torchrun 会为所启动的进程设置它，自己则从命令行选项读取：写
+    在 torchrun 前面不起作用。
     """
 
     master_port: Annotated[Text, Field(alias="MASTER_PORT")] = param(
         None, matters=2, source="torch 2.13, distributed/rendezvous.py"
     )
-    """Port of the first process. A second run on the same machine needs another one.
+    """Port of the first process. torchrun takes its own from an option. A second run on the same
+    machine needs another one.
 
-    首个进程的端口。同一台机器上的第二个训练需要换一个端口。
+    首个进程的端口。torchrun 自己从命令行选项读取。同一台机器上的第二个训练需要换一个端口。
     """
 
     rank: Annotated[Text, Field(alias="RANK")] = param(
@@ -71,10 +72,10 @@ class Processes(Section):
     node_rank: Annotated[Text, Field(alias="NODE_RANK")] = param(
         None, source="accelerate 1.15, commands/launch.py"
     )
-    """Number of this machine. Programs that start their own processes read it; torchrun takes it as
-    an option.
+    """Number of this machine. accelerate reads it where it starts processes itself; torchrun takes
+    an option instead.
 
-    本机的编号，由自行启动进程的程序读取；torchrun 以命令行选项接收。
+    本机的编号。accelerate 自行启动进程时读取；torchrun 以命令行选项接收。
     """
 
     nccl_debug: Annotated[Text, Field(alias="NCCL_DEBUG")] = param(

@@ -92,10 +92,11 @@ class Tools(Section):
     accelerate_mixed_precision: Annotated[Text, Field(alias="ACCELERATE_MIXED_PRECISION")] = param(
         None, matters=2, source="accelerate 1.15, state.py"
     )
-    """Half precision that accelerate computes in. accelerate launch sets it, and the trainer's own
-    bf16 and fp16 set it anew.
+    """Half precision that is computed in. accelerate launch sets it from its configuration; the
+    run's own bf16 or fp16 counts before it, and where neither is given the trainer takes it.
 
-    accelerate 计算所用的半精度。由 accelerate launch 设置，训练器的 bf16、fp16 会重新设置它。
+    计算所用的半精度。由 accelerate launch 根据配置设置；训练参数中的 bf16、fp16 优先，两者都没有时
+    训练器采用它。
     """
 
     accelerate_use_deepspeed: Annotated[Text, Field(alias="ACCELERATE_USE_DEEPSPEED")] = param(
