@@ -92,3 +92,12 @@ def test_the_script_trains_as_forecast_and_its_result_answers(
     lines = (output / "generated_predictions.txt").read_text("utf-8").splitlines()
     assert [json.loads(line)["labels"] for line in lines] == ["答案" * n for n in (1, 2, 3)]
     assert report_of(output, "evaluation")["metrics"]["predict_samples"] == 3
+
+
+def test_data_that_is_not_there_is_told_with_the_line_that_names_it(folder: Path, capsys):
+    (folder / "chats.json").unlink()
+    for verb in ("plan", "train"):
+        assert foretune(verb, str(folder / "train.sh")) == 2
+        told = capsys.readouterr().err
+        assert f"there is no file chats.json\n  where: {folder}/chats.json, named in " in told
+        assert "train.sh:4 (--data_path " in told

@@ -36,6 +36,8 @@ from .schedule import Schedule
 from .setting import AUTO, COMMAND_LINE, DEFAULT, Note, Origin, Setting, is_secret
 from .trainer import Trainer
 
+DATA_FILES = ("data.train", "data.validation", "data.test")
+
 
 class Run(Section):
     """One fine-tuning run, whole.
