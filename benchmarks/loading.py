@@ -10,7 +10,7 @@ the loaded weights; "file" is how much of the resident size at the end is the fi
 the kernel can take back. The peer of the int4 row is ``from_pretrained`` with the same packing.
 
 torch 2.13.0+cpu, transformers 5.23.0, safetensors 0.8.0, two threads of a 2-core machine with
-little else to do (best of 5; the int4 row from a busier hour; from run to run the ratios of the cold
+little else to do (best of 5; the int4 row from a busier hour; from run to run ratios of the cold
 rows and of float32 moved between 0.7 and 1.5, for both are as fast as the disk and the memory):
 
                          ours     peer   ratio    memory    peer    file    peer

@@ -133,7 +133,7 @@ def _is_toml_run(text: str) -> bool:
     """Whether it is TOML that sets parameters of a run, with or without headers."""
     try:
         keys = tomllib.loads(text).keys() if "=" in text else set[str]()
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # a number of thousands of digits is a ValueError
         return False
     return bool(keys & {path.partition(".")[0] for path in parameters()})
 

@@ -102,7 +102,9 @@ def read(name: str, value: object, origin: Origin, text: bool = False) -> list[S
         return []
     path = PATHS[name]
     if path == "method.lora.targets":
-        words = [value] if isinstance(value, str) else cast(list[object], value)
+        if value is None:
+            return []
+        words = cast(list[object], value) if isinstance(value, list | tuple) else [value]
         value = [one for word in words for one in str(word).split(",") if one]
     elif text and isinstance(value, str):
         value = typed(path, value)

@@ -111,6 +111,8 @@ def _toml(text: str, file: str) -> Tree:
         found = re.match(r"line (\d+)", position)
         where = place(file, int(found[1]) if found else None)
         raise unreadable("TOML", message, where) from None
+    except ValueError as error:  # a number of thousands of digits
+        raise unreadable("TOML", str(error).partition(";")[0], file) from None
 
 
 def _toml_lines(text: str) -> Iterator[tuple[Keys, int]]:

@@ -23,11 +23,12 @@ def resolve(
     """The run with every value that follows from others filled in. Resolving twice changes nothing.
 
     Raises:
-        UserError: where ``complete`` is asked for, with everything that the run lacks to be run.
+        UserError: where ``complete`` is asked for, with everything that keeps the run from being
+            run: what it lacks, and what is `impossible`.
     """
     for rule in RULES:
         run = run.add(rule(run, shape, device))
-    problems = list(missing(run)) if complete else []
+    problems = [*missing(run), *impossible(run, shape)] if complete else []
     if problems:
         raise UserError(problems)
     return run
@@ -123,13 +124,6 @@ def missing(run: Run) -> Iterator[Problem]:
             why="P-Tuning v2 trains that many prefix positions in every layer; there is no default",
             fix="write pre_seq_len, for example --pre_seq_len 128 (method.prefix.length)",
         )
-    if run.model.fresh and run.launch.train and run.method.name != "full":
-        yield Problem(
-            what=f"method.name is {run.method.name!r}, and model.fresh starts from random weights",
-            where=f"{run.origin('model.fresh')}, {run.origin('method.name')}",
-            why="the random weights would stay frozen, and what trains beside them learns little",
-            fix="set method.name to 'full', or leave model.fresh out",
-        )
     wanted = {
         "model.path": ("--model_name_or_path", True),
         "record.output": ("--output_dir", True),
@@ -152,6 +146,24 @@ def missing(run: Run) -> Iterator[Problem]:
                 why="the run cannot start without it",
                 fix=f"give {flag}, or --set {path}=...",
             )
+
+
+def impossible(run: Run, shape: Shape | None) -> Iterator[Problem]:
+    """What no run of a resolved one can be, whatever is added to it."""
+    if run.model.fresh and run.launch.train and run.method.name != "full":
+        yield Problem(
+            what=f"method.name is {run.method.name!r}, and model.fresh starts from random weights",
+            where=f"{run.origin('model.fresh')}, {run.origin('method.name')}",
+            why="the random weights would stay frozen, and what trains beside them learns little",
+            fix="set method.name to 'full', or leave model.fresh out",
+        )
+    if shape is not None and shape.encoder_decoder and run.method.name == "ptuning":
+        yield Problem(
+            what="P-Tuning v2 is not available for a model of an encoder and a decoder",
+            where=str(run.origin("method.prefix.length")),
+            why="no prefix enters its attention",
+            fix="use LoRA: --set method.name=lora, or train every weight: --set method.name=full",
+        )
 
 
 def _asked_by(run: Run, path: str) -> str:

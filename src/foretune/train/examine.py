@@ -19,7 +19,7 @@ from ..data.read import Split, count_rows
 from ..errors import Problem, UserError
 from ..facts import Checkpoint, DataFacts, Facts
 from ..formats.model_config import model_file
-from ..params.resolve import resolve
+from ..params.resolve import impossible, resolve
 from ..params.run import Run
 from ..params.setting import Setting, derived
 from ..plan.devices import device_named
@@ -72,6 +72,7 @@ def examine(
         device="cpu" if run.launch.use_cpu else "cuda",
         complete=False,
     )
+    found += [problem for problem in impossible(run, shape) if problem not in found]
     facts = told(lambda: measured(run, installed("transformers"))) if tokens else None
     facts = facts or _counted(run, told)
     subject = Subject(

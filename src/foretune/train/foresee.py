@@ -13,7 +13,7 @@ from ..data.read import Split, count_rows
 from ..errors import UserError
 from ..facts import DataFacts, Facts
 from ..formats.model_config import ModelFile, model_file
-from ..params.resolve import resolve
+from ..params.resolve import impossible, resolve
 from ..params.run import Run
 from ..params.setting import Note
 from ..plan.forecast import Forecast, forecast
@@ -33,6 +33,8 @@ def foresee(run: Run, *, transformers: str | None = None, tokens: bool = False) 
         run = run.set({"launch.train": True})
     config = model_file(run)
     run = resolve(run, config.shape if config else None, complete=False)
+    if problems := list(impossible(run, config.shape if config else None)):
+        raise UserError(problems)
     version = transformers or installed("transformers")
     if tokens:
         facts = measured(run, version)
