@@ -4,17 +4,28 @@ tests that need it skip.
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, one per core
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small products are many times slower in threads
+
+
+@pytest.fixture(scope="session", autouse=True)
+def imports_are_never_garbage() -> Iterator[None]:
+    """accelerate collects garbage at the end of every training: half of the time of a small run
+    goes into looking through what importing transformers has made.
+    """
+    gc.collect()
+    pass
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

@@ -291,3 +291,15 @@ def test_it_translates_what_it_has_not_seen(recipe: Path, tmp_path: Path):
     results = json.loads((tmp_path / "output/translation/trained/predict_results.json").read_text())
     assert results["predict_samples"] == 1000 and results["predict_exact_match"] >= 95
     assert "as forecast" in ran.stdout and "unseen rows" in ran.stdout
+
+
+def test_what_training_would_refuse_is_not_forecast(tmp_path: Path):
+    config = tmp_path / "config.json"
+    config.write_text('{"d_model": 8, "num_attention_heads": 1, "ffn_hidden_dim": 8}')
+    told = {
+        "P-Tuning v2 is not available": {"method.prefix.length": 4},
+        "model.fresh starts from random weights": {"method.name": "lora", "model.fresh": True},
+    }
+    for what, asked in told.items():
+        with pytest.raises(UserError, match=what):
+            foretune.plan(foretune.read().set({"model.config": str(config), **asked}))

@@ -18,6 +18,9 @@ from ..plan.logged import BEFORE, Candidate, Counting, candidates, countings, de
 from ..plan.steps import batches_per_epoch, passes, steps_per_epoch, total_batch, total_steps
 from ..text import counted, number
 
+MOST_STEPS = 10**12
+"""Nobody makes more; a number beyond is none of steps."""
+
 MANY_PASSES = 10
 """Passes over the data from which learning by heart is the danger that is named."""
 
@@ -191,6 +194,8 @@ def _way(found: Candidate, *, named: bool) -> Words:
 def _state(state: TrainerState) -> Iterator[Words]:
     """How far the run had come, and what its numbers make of an epoch."""
     done, planned = state.global_step, state.max_steps
+    if max(done, planned) > MOST_STEPS or not math.isfinite(state.epoch or 0):
+        return
     if done > 0 and planned > 0:
         end = Words("the run is over", "训练已结束")
         if done < planned:
@@ -202,8 +207,8 @@ def _state(state: TrainerState) -> Iterator[Words]:
             f"{done:,} of {planned:,} steps are made ({done / planned:.0%}): {end.en}.",
             f"已完成 {planned:,} 步中的 {done:,} 步（{done / planned:.0%}）：{end.zh}。",
         )
-    if done > 0 and state.epoch:
-        each = done / state.epoch
+    each = done / state.epoch if state.epoch and 1e-9 < state.epoch < 1e9 else 0
+    if done > 0 and each and state.epoch:
         yield Words(
             f"{done:,} steps are {number(state.epoch)} epochs: about {number(round(each))} steps "
             "an epoch.",

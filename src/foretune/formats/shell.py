@@ -204,7 +204,7 @@ class _Reader:
     def _declare(self, name: str, words: Sequence[ShellWord]) -> None:
         exported = name == "export" or any(word.raw == "-x" for word in words)
         given = [word for word in words if not word.raw.startswith("-")]
-        self._assign((word for word in given if ASSIGNMENT.match(word.raw)), exported=exported)
+        self._assign((word for word in given if _is_assignment(word)), exported=exported)
         for word in given:
             if exported and word.raw in self.variables:
                 self.variables[word.raw].exported = True
@@ -373,10 +373,17 @@ class _Fields:
 def _leading_assignments(words: Sequence[ShellWord]) -> list[ShellWord]:
     found: list[ShellWord] = []
     for word in words:
-        if not (word.parts and not word.parts[0].quoted and ASSIGNMENT.match(word.parts[0].text)):
+        if not _is_assignment(word):
             break
         found.append(word)
     return found
+
+
+def _is_assignment(word: ShellWord) -> bool:
+    """Whether it is NAME=value, with a name that is not quoted."""
+    if not word.parts or word.parts[0].quoted:
+        return False
+    return ASSIGNMENT.match(word.parts[0].text) is not None
 
 
 def _name_and_operator(assignment: ShellWord) -> tuple[str, str]:
