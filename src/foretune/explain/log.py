@@ -194,7 +194,8 @@ def _way(found: Candidate, *, named: bool) -> Words:
 def _state(state: TrainerState) -> Iterator[Words]:
     """How far the run had come, and what its numbers make of an epoch."""
     done, planned = state.global_step, state.max_steps
-    if max(done, planned) > MOST_STEPS or not math.isfinite(state.epoch or 0):
+    whole = (done, planned, state.num_train_epochs, state.best_global_step or 0)
+    if max(map(abs, whole)) > MOST_STEPS:
         return
     if done > 0 and planned > 0:
         end = Words("the run is over", "训练已结束")
