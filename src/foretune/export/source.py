@@ -22,7 +22,6 @@ from ..formats.json_text import read_json
 from ..models import meta
 from ..models.checkpoint import (
     FULL,
-    SAFETENSORS,
     UNREADABLE,
     read_header,
     read_tensors,
@@ -42,10 +41,8 @@ from ..models.quantized import PackedLinear
 from ..models.weights import one
 from ..tune import prefix
 from ..tune.lora import PLAIN, WEIGHTS
-from ..tune.stored import stored
+from ..tune.stored import ADAPTER, stored
 from .tensors import Later, here
-
-ADAPTER = "adapter_config.json"
 
 
 @dataclass
@@ -125,7 +122,7 @@ def _base_of(folder: Path) -> str | None:
     """The base that a folder of a tuning run names; None for the folder of a model."""
     if is_adapter(folder):
         file, key = folder / ADAPTER, "base_model_name_or_path"
-    elif _holds_only_a_prefix(folder):
+    elif prefix.holds_only_a_prefix(folder):
         file, key = folder / "config.json", "_name_or_path"
     else:
         return None
@@ -150,18 +147,6 @@ def _read(file: Path) -> dict[str, Any]:
             fix="name the checkpoint-N folder that a run has written",
         )
     return read_json(file.read_text("utf-8"), str(file))
-
-
-def _holds_only_a_prefix(folder: Path) -> bool:
-    if any((folder / name).is_file() for name in (SAFETENSORS, f"{SAFETENSORS}.index.json")):
-        return False
-    if (folder / prefix.SAFE).is_file():
-        return True
-    file = folder / prefix.PUBLISHED
-    try:
-        return file.is_file() and all(prefix.PART in key for key in read_header(file))
-    except UNREADABLE:
-        return False  # told when it is loaded
 
 
 def _prefix_of(tuned: Path | None) -> Path | None:

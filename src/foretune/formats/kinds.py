@@ -48,9 +48,9 @@ LONGEST, LONGEST_LOG, LONGEST_SCRIPT = 5_000_000, 10_000_000, 300_000
 """Characters; nobody writes longer files by hand."""
 
 
-def refuse_huge(text: str, name: str) -> None:
+def refuse_huge(text: str, name: str, *, script: bool = False) -> None:
     """Raises UserError for what is too long to be a file of a run."""
-    script = PurePosixPath(name).suffix.lower() in (".sh", ".bash") or text.startswith("#!")
+    script = script or PurePosixPath(name).suffix.lower() in (".sh", ".bash")
     log = len(text) > LONGEST and not script and marks.is_log(text[:LONGEST])
     most = LONGEST_SCRIPT if script else LONGEST_LOG if log else LONGEST
     if len(text) > most:

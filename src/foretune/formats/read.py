@@ -120,6 +120,7 @@ def _read_source(source: str | Path, taken: list[Path]) -> Reading:
         return Reading([Setting("model.config", name, Origin(name))], said)
     reading = Reading(notes=[*said, *mends])
     if kind == "shell":
+        refuse_huge(text, name, script=True)
         script = _read_script(whole, name, folder)
         reading.add(with_named_files(script, folder, taken, _text))
     elif path.resolve() not in taken:

@@ -15,11 +15,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
-from transformers import PreTrainedTokenizer
+from sentencepiece import SentencePieceTrainer
 
 from ..errors import refuse
 from ..params.arch.transformer import Transformer
+from .pieces import PieceTokenizer
 from .vocabulary import read_vocabulary, tokens_of
 
 VOCABULARY = "sentencepiece.model"
@@ -27,18 +27,16 @@ CONTROL = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_t
 """The special tokens; the place of each is its id."""
 
 
-class TransformerTokenizer(PreTrainedTokenizer):
+class TransformerTokenizer(PieceTokenizer):
     """Text to the ids of a vocabulary that `train_vocabulary` made, and back; every text that is
     encoded ends in ``</s>``.
     """
 
     family = "transformer"
+    published_name = "TransformerTokenizer"
     vocab_files_names = {"vocab_file": VOCABULARY}  # noqa: RUF012
     model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012
     padding_side = "right"
-
-    vocab_file: str
-    vocabulary: SentencePieceProcessor
 
     @classmethod
     def recognises(cls, find: Any, config: Mapping[str, Any]) -> bool:
@@ -60,37 +58,12 @@ class TransformerTokenizer(PreTrainedTokenizer):
         kwargs = {"split_special_tokens": True, **kwargs, **CONTROL}
         super().__init__(special_tokens_pattern="eos", **kwargs)
 
-    @property
-    def vocab_size(self) -> int:
-        """How many tokens there are without those that a user added."""
-        return len(self.token_ids)
-
-    def get_vocab(self) -> dict[str, int]:
-        """Every token and its id, with those that a user added."""
-        return self.token_ids | self.get_added_vocab()
-
     def _tokenize(self, text: str, **_: Any) -> list[str]:
         # by way of the ids: a run of unknown letters may spell a control token
         return self.vocabulary.id_to_piece(self.vocabulary.encode(text))
 
-    def _convert_token_to_id(self, token: str) -> int:
-        return self.token_ids.get(token, self.token_ids[CONTROL["unk_token"]])
-
-    def _convert_id_to_token(self, index: int) -> str:
-        return self.vocabulary.id_to_piece(index)
-
-    def convert_tokens_to_string(self, tokens: list[str]) -> str:
-        """The text of the tokens."""
-        return self.vocabulary.decode_pieces(tokens)
-
-    def save_vocabulary(
-        self, save_directory: str, filename_prefix: str | None = None
-    ) -> tuple[str, ...]:
-        """Write the vocabulary file; gives its path."""
-        prefix = f"{filename_prefix}-" if filename_prefix else ""
-        target = Path(save_directory, prefix + VOCABULARY)
-        target.write_bytes(self.vocabulary.serialized_model_proto())
-        return (str(target),)
+    def _letters_of(self, text: str) -> list[int]:
+        return self.vocabulary.encode_as_ids(text)  # which finds no control piece in a text
 
 
 def train_vocabulary(lines: Iterable[str], file: Path, size: int) -> TransformerTokenizer:

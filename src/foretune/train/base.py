@@ -25,7 +25,7 @@ from ..models.quantized import PackWhileLoading, packed_bits
 from ..params.run import Run
 from ..params.setting import Note, Origin, Setting, derived
 from ..text import nearest
-from ..tune.prefix import PUBLISHED, SAFE
+from ..tune.prefix import holds_only_a_prefix
 from ..tune.stored import ADAPTER
 from .any_model import refuse_encoder
 
@@ -112,17 +112,6 @@ def _no_folder(run: Run, folder: Path) -> UserError:
         if like
         else "give the folder of the model, or owner/name of the hub",
     )
-
-
-def holds_only_a_prefix(folder: Path) -> bool:
-    """True for a checkpoint of P-Tuning v2: small, and without the weights of a model."""
-    whole = ("model.safetensors", "model.safetensors.index.json", f"{PUBLISHED}.index.json")
-    if any((folder / name).is_file() for name in whole):
-        return False
-    if (folder / SAFE).is_file():
-        return True
-    config = _json(folder / "config.json") if (folder / "config.json").is_file() else {}
-    return config.get("pre_seq_len") is not None and (folder / PUBLISHED).is_file()
 
 
 def _prefix(run: Run, folder: Path) -> Run:

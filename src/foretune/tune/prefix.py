@@ -17,6 +17,8 @@ from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
 from ..errors import Problem, UserError, refuse
+from ..formats.json_text import read_json
+from ..models.checkpoint import SAFETENSORS, UNREADABLE, read_header
 from ..models.hf import PublishedConfig
 from ..models.prefix import TakesPrefix
 from ..params.run import Run
@@ -126,6 +128,21 @@ def read(folder: Path) -> dict[str, torch.Tensor]:
             fix="name the checkpoint-N folder that a P-Tuning run has written",
         )
     return tensors
+
+
+def holds_only_a_prefix(folder: Path) -> bool:
+    """Whether a folder is a checkpoint of P-Tuning v2, without the weights of a model."""
+    whole = (SAFETENSORS, f"{SAFETENSORS}.index.json", f"{PUBLISHED}.index.json")
+    if any((folder / name).is_file() for name in whole):
+        return False
+    if (folder / SAFE).is_file():
+        return True
+    file, config = folder / PUBLISHED, folder / "config.json"
+    try:
+        return file.is_file() and all(PART in key for key in read_header(file))
+    except UNREADABLE:  # told when it is loaded
+        keys = read_json(config.read_text("utf-8"), str(config)) if config.is_file() else {}
+        return keys.get("pre_seq_len") is not None
 
 
 def _shape(tensor: torch.Tensor | None) -> object:
