@@ -312,10 +312,11 @@ class Trainer(Section):
     """
 
     push_to_hub: bool = param(False, matters=2)
-    """Upload the output folder to the hub whenever a checkpoint is saved. The repository is public
-    unless told otherwise.
+    """Upload what was trained to the hub: here the last checkpoint when training is done, with
+    transformers' own Trainer at every save. The repository is public unless told otherwise.
 
-    每次保存检查点时把输出文件夹上传到 hub。如不另行指定，仓库是公开的。
+    把训练结果上传到 hub：foretune 在训练结束后上传最后的检查点，transformers 自带的 Trainer 则每次保存
+    都上传。如不另行指定，仓库是公开的。
     """
 
     hub_model_id: str | None = param(
@@ -346,17 +347,20 @@ class Trainer(Section):
     hub_strategy: Literal["end", "every_save", "checkpoint", "all_checkpoints"] = param(
         "every_save"
     )
-    """What is uploaded, and when: the model at the end, the model at every save, that with the last
-    checkpoint to resume from, or all checkpoints.
+    """What transformers' own Trainer uploads, and when: the model at the end, the model at every
+    save, that with the last checkpoint to resume from, or all checkpoints. It has no effect in
+    foretune, which uploads the last checkpoint, once, when training is done.
 
-    上传什么、何时上传：结束时上传模型，每次保存都上传模型，再加上可用于继续训练的最新检查点，或上传
-    全部检查点。
+    transformers 自带的 Trainer 上传什么、何时上传：结束时上传模型，每次保存都上传模型，再加上可用于
+    继续训练的最新检查点，或上传全部检查点。在 foretune 中无作用：训练结束后只上传一次最后的检查点。
     """
 
     hub_always_push: bool = param(False)
-    """Upload every checkpoint, even while the upload of the one before is still going on.
+    """In transformers' own Trainer: upload every checkpoint, even while the upload of the one
+    before is still going on. It has no effect in foretune, which uploads once.
 
-    即使上一个检查点还没传完，也照样上传下一个。
+    在 transformers 自带的 Trainer 中：即使上一个检查点还没传完，也照样上传下一个。在 foretune 中无作用：
+    只上传一次。
     """
 
     hub_revision: str | None = param(

@@ -32,7 +32,11 @@ def arguments_of(run: Run, *, use_cpu: bool) -> Seq2SeqTrainingArguments:
     refuse_unknown_metric(run)
     known = {argument.name for argument in fields(Seq2SeqTrainingArguments)}
     written = training_arguments(run, known)
-    own: dict[str, Any] = {"predict_with_generate": False, "prediction_loss_only": True}
+    own: dict[str, Any] = {
+        "predict_with_generate": False,
+        "prediction_loss_only": True,
+        "push_to_hub": False,  # hub.py does
+    }
     if use_cpu:
         own["use_cpu"] = True
     with told_of(run, written, ValueError, TypeError, ImportError):

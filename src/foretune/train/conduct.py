@@ -36,6 +36,7 @@ from .any_model import stop_at_turn_ends, with_pad
 from .arguments import arguments_of, told_of
 from .base import at_base, load_as_asked, untrained, with_hub_config
 from .heard import HeardBlock
+from .hub import open_repository, upload
 from .launch import refuse_other_processes
 from .output import checkpoints, refuse_finished, refuse_unwritable, resume_point
 from .report import Report
@@ -80,6 +81,7 @@ def execute(run: Run, *, say: Say = print) -> Report:
     refuse_other_processes(run, state.num_processes)
     say = say if state.is_main_process else (lambda _: None)
     opened = open_run(run, say)
+    repository = open_repository(opened.run) if state.is_main_process else None
     started, clock = datetime.now().isoformat(sep=" ", timespec="seconds"), time.monotonic()
     report = Report(run=opened.run, forecast=opened.forecast, started=started)
     trainer = build_trainer(opened)
@@ -95,6 +97,9 @@ def execute(run: Run, *, say: Say = print) -> Report:
             report.history = trainer.state.log_history
             report.checkpoints = [str(path) for path in checkpoints(opened.output)]
             say(f"report: {report.write(opened.output)}")
+    saved = checkpoints(opened.output)
+    if repository is not None and saved and not trainer.interrupt.asked:
+        say(f"uploaded: {upload(opened.run, repository, saved[-1])}")
     return report
 
 
