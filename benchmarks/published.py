@@ -48,8 +48,6 @@ RATES = {
     "network": (0.2, 0.9), "overlap": (0.1, 1.0),
 }  # fmt: skip
 """What --fit fits, and between which bounds."""
-USABLE = 0.97
-"""Share of a device's memory that a process can have."""
 NEW = "2024"
 
 
@@ -113,7 +111,7 @@ def fits(row: Row, planned: Planned) -> bool:
     if device is None:
         return True
     held = memory(planned.shape, planned.setup, device)
-    return held.allocated + held.context <= device.memory_gb * GIB * USABLE
+    return held.allocated + held.context <= device.usable
 
 
 def quantile(values: Sequence[float], share: float) -> float:

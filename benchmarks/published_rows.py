@@ -71,6 +71,12 @@ class Stack:
     program: Program = "ddp"
     nf4: Packing = plan.NF4
     checkpointing: plan.Checkpointing = "none"
+    torchao: bool = False
+    """True where an 8-bit AdamW that is not paged is torchao's."""
+    sums_whole: bool = False
+    """True where FSDP is kept from sharing out gradients until the last micro batch."""
+    whole_micro: bool = False
+    """True where a micro batch keeps its size, whatever that makes of a step."""
     unties: bool = False
     """True where the output layer is a copy of an embedding that it is tied to."""
 
@@ -78,6 +84,7 @@ class Stack:
 STACKS: dict[str, Stack] = {
     "torchtune": Stack(
         repeats_keys=True,
+        torchao=True,
         adapter_bytes=2,
         nf4=plan.NF4_DOUBLE,
         program="fsdp",
@@ -86,7 +93,8 @@ STACKS: dict[str, Stack] = {
     "torchtitan": Stack(
         precision=plan.SHARDED_MIXED, compiled_loss="2025-01", program="fsdp", compiles_float8=True
     ),
-    "litgpt": Stack(fused=False, adapter_bytes=2, loss="chunked", program="fsdp", unties=True),
+    "litgpt": Stack(fused=False, adapter_bytes=2, loss="chunked", program="fsdp", unties=True, sums_whole=True,
+                    whole_micro=True),
     "llm-foundry": Stack(precision=plan.SHARDED_MIXED, program="fsdp"),
     "IBM fms-fsdp": Stack(precision=plan.SHARDED_MIXED, program="fsdp"),
     "HF Trainer": Stack(fused=False, keeps_gradients=True, old=True, dropout=True),
@@ -141,7 +149,7 @@ def _read(row: Row) -> Planned:
     setup = Setup(
         length=row["seq_len"], micro=1, accumulation=accumulation,
         adapter=_adapter(row, stack), packing=_packing(row, stack),
-        precision=_precision(row, stack), optimizer=_optimizer(row),
+        precision=_precision(row, stack), optimizer=_optimizer(row, stack),
         fused=stack.fused, in_backward=_has(row, "+optimizer in backward"),
         keeps_gradients=stack.keeps_gradients, parallel=parallel,
         checkpointing=_checkpointing(row, stack),
@@ -252,11 +260,13 @@ def _packing(row: Row, stack: Stack) -> Packing | None:
     return plan.NF4_DOUBLE if "dq" in quant else stack.nf4
 
 
-def _optimizer(row: Row) -> str:
+def _optimizer(row: Row, stack: Stack) -> str:
     words = (row.get("optimizer") or "AdamW").lower()
-    if "8bit" in words or _has(row, "+8-bit AdamW"):
-        return "adamw 8bit"
-    return "adafactor" if "adafactor" in words else "adamw"
+    paged = "paged " if "paged" in words else ""
+    if re.search("8.?bit", words) or _has(row, "+8-bit AdamW"):
+        return f"{paged}adamw 8bit" if paged or not stack.torchao else "adamw 8bit torchao"
+    kinds = ("adafactor", "lion", "sgd")
+    return next((kind for kind in kinds if kind in words), f"{paged}adamw")
 
 
 def _checkpointing(row: Row, stack: Stack) -> plan.Checkpointing:
@@ -282,6 +292,7 @@ def _parallel(row: Row, stack: Stack) -> Parallel:
     return Parallel(
         data=data, context=context, tensor=tensor, pipeline=stages,
         interleaved="Interleaved" in (row.get("notes") or ""), sharding=sharding,
+        sums_whole=stack.sums_whole,
         offload_weights="params" in kept, offload_optimizer="opt" in kept,
         overlapped=re.search("async ?tp", words_of(row), re.I) is not None,
         program=program if sharding != "none" or program == "megatron" else "ddp",
@@ -303,10 +314,12 @@ def _batches(row: Row, parallel: Parallel) -> tuple[float, int]:
     if "split in PP" in (row.get("notes") or "") or (
         parallel.pipeline > 1 and stack_of(row).program == "fsdp"
     ):
-        pieces = parallel.pipeline * (2 if parallel.interleaved else 1)
+        pieces = parallel.pipeline
         return micro / pieces, pieces
-    if not whole or "litgpt" in row["framework"]:
+    if not whole:
         return micro, row.get("grad_accum") or 1
+    if stack_of(row).whole_micro:
+        return micro, max(int(whole / parallel.data / micro), 1)
     accumulation = math.ceil(whole / parallel.data / micro - 1e-9)
     return whole / parallel.data / accumulation, accumulation
 

@@ -18,6 +18,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # small products are many times s
 
 
 @pytest.fixture(scope="session", autouse=True)
+def the_home_of_whoever_tests_is_left_alone(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[None]:
+    """What foretune keeps for its user (records, calibrations, history) goes into a folder of this
+    session.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in ("CACHE", "CONFIG", "STATE"):
+            patch.setenv(f"XDG_{kind}_HOME", str(tmp_path_factory.mktemp(kind.lower())))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def imports_are_never_garbage() -> Iterator[None]:
     """accelerate collects garbage at the end of every training: half of the time of a small run
     goes into looking through what importing transformers has made.

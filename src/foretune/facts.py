@@ -87,6 +87,16 @@ class DataFacts:
     """Tokens that have a label, and so a loss."""
     longest: int | None = None
     """Tokens of the longest example."""
+    lengths: tuple[tuple[int, int], ...] = ()
+    """Input tokens of an example, padding left out, and how many examples have so many; the
+    shortest first."""
+    sampled: int | None = None
+    """Rows that were encoded, drawn at random, where not all were: the tokens, lengths and damage
+    of all rows are then estimates, and the longest example is that of the drawn ones."""
+    tokens_within: float = 0.0
+    """Half of the 95 % interval of ``tokens``, as a share; 0 where all rows were encoded."""
+    trained_within: float = 0.0
+    """The same of ``trained_tokens``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

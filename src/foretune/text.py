@@ -6,6 +6,27 @@ import difflib
 from collections.abc import Iterable
 
 
+class Said(str):
+    """A text in English that knows itself in Chinese: what a note says, the reason for a value."""
+
+    zh: str
+
+    def __new__(cls, en: str, zh: str) -> Said:
+        """Both say the same."""
+        text = super().__new__(cls, en)
+        text.zh = zh
+        return text
+
+    def __reduce__(self) -> tuple[type[Said], tuple[str, str]]:
+        """How copies are made."""
+        return Said, (str(self), self.zh)
+
+
+def in_language(text: str, language: str) -> str:
+    """The text in a language; as it stands where it is a name, or nobody has said it in Chinese."""
+    return text.zh if language == "zh" and isinstance(text, Said) else str(text)
+
+
 def number(value: float) -> str:
     """1500 -> '1,500'; 0.02 -> '0.02'; 3.0 -> '3'."""
     if float(value).is_integer() and abs(value) < 1e15:
@@ -38,9 +59,12 @@ def place(file: str, line: int | None = None) -> str:
     return file if line is None else f"{file}:{line}"
 
 
-def sentence_list(items: Iterable[object], *, most: int = 8) -> str:
-    """'a, b, c and 4 more'."""
+def sentence_list(items: Iterable[object], *, most: int = 8, language: str = "en") -> str:
+    """'a, b, c and 4 more'; 'a、b、c 等 7 项'."""
     names = [str(item) for item in items]
+    mark = "、" if language == "zh" else ", "
     if len(names) <= most:
-        return ", ".join(names)
-    return f"{', '.join(names[:most])} and {len(names) - most:,} more"
+        return mark.join(names)
+    shown = mark.join(names[:most])
+    more = len(names) - most
+    return f"{shown} 等 {len(names):,} 项" if language == "zh" else f"{shown} and {more:,} more"

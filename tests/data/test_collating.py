@@ -9,7 +9,8 @@ import torch
 
 from foretune.data.collate import prompt_collator, training_collator
 from foretune.data.encoded import family_of
-from foretune.data.prepare import padded_length, prepare
+from foretune.data.padding import padded_length
+from foretune.data.prepare import prepare
 
 from .conftest import data_of
 

@@ -227,15 +227,15 @@ def test_measuring_takes_the_files_that_the_run_uses(small, write):
             "launch.nodes": 2,
         }
     )
-    facts = measure(run, tok, progress=False)
+    facts = measure(run, lambda: tok, progress=False)
     assert facts.devices == 8
     assert facts.train is not None and facts.train.examples == 2
     assert facts.validation is None and facts.test is None
     asked = {"record.eval_strategy": "steps", "launch.predict": True}
-    facts = measure(run.set(asked), tok, progress=False)
+    facts = measure(run.set(asked), lambda: tok, progress=False)
     assert facts.validation is not None and facts.validation.trained_tokens is not None
     assert facts.test is not None and facts.test.trained_tokens is None
-    generating = measure(run.set({**asked, "generate.enabled": True}), tok, progress=False)
+    generating = measure(run.set({**asked, "generate.enabled": True}), lambda: tok, progress=False)
     assert generating.validation is not None and generating.validation.trained_tokens is None
 
 

@@ -99,7 +99,7 @@ def test_the_published_script_is_planned(
         assert words in text
     assert main(["plan", str(folder / "train.sh"), *told, "--use_lora", "--format", "json"]) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert figures["trainable parameters"] == 40 * (5120 + 3 * 5120)  # rank 1 on each W_pack
+    assert figures["parameters"]["trainable"] == 40 * (5120 + 3 * 5120)  # rank 1 on each W_pack
 
 
 def test_the_published_script_is_explained(shared: Path, capsys: pytest.CaptureFixture[str]):

@@ -133,8 +133,15 @@ ODD = [
     "${", "<<EOF", "nan", "NaN", "-Infinity", "1e999", "9" * 400, "-1", "0", "null", "None", "true",
     "auto", "é", "汉", "\u3000", "\ud7ff", "\u2028", "!!python/object:os.system", "&a [*a]",
     "<<: *a", "- - - -", "{'loss': nan}", "***** Running training *****", "class A:", "x = (",
-    "f'{a}'", "1_000", "0x10",
+    "f'{a}'", "1_000", "0x10", "\r\n", "!!binary aGk=", "!!set {a}", "? [a]", "%YAML 1.1", "---\n",
+    "2026-01-01", "1:30:00", "*missing", "${a:=b}", "\x1b[31m", "\u202e", "[batch]", "%s %d {0}",
 ]  # fmt: skip
+
+LAUGHS = "\n".join(
+    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}' if level else 'ha'] * 9)}]"
+    for level in range(9)
+)
+"""YAML of nine lines that stands for 9 ** 9 words."""
 
 
 def value(chance: random.Random, depth: int = 0) -> Any:
@@ -198,25 +205,36 @@ def huge(text: str, chance: random.Random) -> str:
     )
 
 
+def laughing(text: str, chance: random.Random) -> str:
+    """YAML whose aliases would fill the memory, and one that holds itself."""
+    return chance.choice(
+        [LAUGHS, f"{LAUGHS}\n{text}", f"{text}\n{LAUGHS}", f"a: &a {{b: *a}}\n{text}",
+         f"{text}\nx: &x\n  <<: *x\n", f"{LAUGHS}\nbatch: {{micro: *a8}}\n{text}"]
+    )  # fmt: skip
+
+
 def shuffled(text: str, chance: random.Random) -> str:
     lines = text.split("\n")
     chance.shuffle(lines)
     return chance.choice(["\n", "\r\n", " ", "\r"]).join(lines)
 
 
-MUTATIONS = [other_values, other_values, cut, sprinkled, sprinkled, nested, shuffled, huge]
+MUTATIONS = [
+    other_values, other_values, cut, sprinkled, sprinkled, nested, shuffled, huge, laughing,
+]  # fmt: skip
 
 
 def encoded(text: str, chance: random.Random) -> bytes:
     """The bytes of a text, now and then in another encoding than is read."""
-    encoding = chance.choice(["utf-8"] * 9 + ["utf-8-sig", "utf-16", "gb18030"])
+    encoding = chance.choice(["utf-8"] * 12 + ["utf-8-sig", "utf-16", "utf-32", "gb18030"])
     return text.encode(encoding, errors="surrogatepass" if encoding == "utf-8" else "replace")
 
 
 def made(seed: str, chance: random.Random) -> bytes:
     """An input: a sound one of the format, spoilt."""
-    if chance.random() < 0.03:
-        return chance.randbytes(chance.randrange(400))
+    if chance.random() < 0.04:
+        length = chance.randrange(400)
+        return chance.choice([chance.randbytes(length), b"\0" * length, b"", b"\xef\xbb\xbf"])
     for _ in range(chance.randint(1, 2)):
         seed = chance.choice(MUTATIONS)(seed, chance)
     return encoded(seed, chance)

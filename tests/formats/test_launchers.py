@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from foretune.formats.launchers import (
 )
 from foretune.formats.reading import Reading
 from foretune.formats.shell import read_shell
+from foretune.params.run import parameters
 
 KNOWN = ("do_train", "output_dir")
 
@@ -87,15 +89,56 @@ def test_a_module_is_a_program_too():
 def test_processes_nodes_and_devices_are_taken_over(front: str, expected: dict[str, object]):
     found = values(f"N=4\n{front} main.py --do_train")
     del found["launch.launcher"]
+    found = {path: value for path, value in found.items() if path.startswith("launch.")}
     assert found == {f"launch.{name}": value for name, value in expected.items()}
 
 
 def test_accelerate_says_precision_and_deepspeeds_file():
-    found = values(
-        "accelerate launch --mixed_precision=bf16 --deepspeed_config_file ds.json main.py"
-    )
+    front = "accelerate launch --mixed_precision=bf16 --use_deepspeed"
+    found = values(f"{front} --deepspeed_config_file ds.json main.py")
     assert found["precision.mixed"] == "bf16"
     assert found["launch.deepspeed"] == "ds.json"
+
+
+@pytest.mark.parametrize(
+    ("flag", "switch"),
+    [
+        ("--deepspeed_config_file ds.json", "--use_deepspeed"),
+        ("--zero_stage 3", "--use_deepspeed"),
+        ("--fsdp_version 2", "--use_fsdp"),
+        ("--megatron_lm_tp_degree 2", "--use_megatron_lm"),
+        ("--parallelism_config_tp_size 2", "--use_parallelism_config"),
+    ],
+)
+def test_a_flag_of_accelerate_that_is_not_switched_on_has_no_effect(flag: str, switch: str):
+    front = "accelerate launch --num_processes 2"
+    found = reading(f"{front} {flag} main.py --do_train")
+    (note,) = found.notes
+    assert (note.kind, note.name) == ("no effect", flag.split()[0][2:])
+    assert switch in note.why and switch in note.why.zh
+    assert {one.path for one in found.settings} == {"launch.launcher", "launch.processes"}
+    for on in (switch, "--config_file accelerate.yaml"):
+        found = reading(f"{front} {on} {flag} main.py --do_train")
+        assert found.notes == [] and len(found.settings) == 4
+
+
+@pytest.mark.parametrize(
+    ("front", "path", "value"),
+    [
+        ("torchrun --standalone", "launchers.torchrun.standalone", True),
+        ("torchrun --master-port 29501", "launchers.torchrun.master_port", "29501"),
+        ("torchrun -t 3", "launchers.torchrun.tee", "3"),
+        ("torchrun --duplicate-stdout-filters a,b", None, ["a", "b"]),
+        ("deepspeed -H hosts --num_gpus 1", "launchers.deepspeed.hostfile", "hosts"),
+        ("deepspeed --launcher SLURM --num_gpus 1", "launchers.deepspeed.launcher", "slurm"),
+        ("deepspeed --no_local_rank --num_gpus 1", "launchers.deepspeed.no_local_rank", True),
+    ],
+)
+def test_options_that_only_one_launcher_has_are_settings_too(
+    front: str, path: str | None, value: object
+):
+    found = values(f"{front} main.py --do_train")
+    assert found[path or "launchers.torchrun.duplicate_stdout_filters"] == value
 
 
 def test_every_setting_says_where_it_stands():
@@ -142,7 +185,7 @@ def test_a_number_of_processes_that_cannot_be_known_is_a_doubt(count: str):
         ("deepspeed", "the number of processes is not in the script"),
         ("accelerate launch", "the number of processes is not in the script"),
         ("torchrun --nproc_per_node=auto", "the number of processes is not in the script"),
-        ("deepspeed --num_gpus 1 -H hosts", "where the processes run is not taken over"),
+        ("deepspeed --num_gpus 1 -H hosts", "hosts is not there"),
     ],
 )
 def test_what_a_launcher_leaves_open_is_noted(command: str, what: str):
@@ -237,6 +280,12 @@ def test_torchruns_options_are_those_of_the_installed_torch():
     theirs = options_of(get_args_parser())
     assert len(theirs) > 25
     assert {**theirs, "use_env": False} == dict(TORCHRUN)
+    declared = {path: field.default for path, field in parameters().items()}
+    for action in get_args_parser()._actions:
+        path = f"launchers.torchrun.{action.dest}"
+        if path in declared:
+            theirs = () if action.default == [] else action.default
+            assert declared[path] == theirs, action.dest
 
 
 @pytest.mark.slow
@@ -248,6 +297,54 @@ def test_accelerates_options_are_among_those_of_the_installed_accelerate():
         name: takes for name, takes in ACCELERATE.items() if theirs.get(name) is not takes
     } == {}
     assert sum(takes is VALUE for takes in ACCELERATE.values()) > 40
+
+
+HOSTS = "# ours\nworker-0 slots=4\n\nworker-1 slots=4  # new\nworker-2 slots=4\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", {"nodes": 3, "processes": 4}),
+        ("--num_nodes 2", {"nodes": "2", "processes": 4}),
+        ("--num_gpus 2", {"nodes": 3, "processes": "2"}),
+        ("--include worker-1", {"nodes": 1, "processes": 4}),
+        ("--include worker-0:1,3@worker-2:0,1", {"nodes": 2, "processes": 2}),
+        ("--exclude worker-0", {"nodes": 2, "processes": 4}),
+        ("-e worker-0:0@worker-1:0@worker-2:0", {"nodes": 3, "processes": 3}),
+        ("--exclude worker-0:0", {"nodes": 3}),
+    ],
+)
+def test_a_hostfile_says_how_many_machines_and_processes_there_are(
+    words: str, expected: dict[str, object], tmp_path: Path
+):
+    (tmp_path / "hosts").write_text(HOSTS, "utf-8")
+    found = read_launch(launch(f"deepspeed -H hosts {words} main.py --do_train"), tmp_path)
+    taken = {one.path: one.value for one in found.settings if one.path.startswith("launch.")}
+    del taken["launch.launcher"]
+    assert taken == {f"launch.{name}": value for name, value in expected.items()}
+    assert found.problems == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "what"),
+    [
+        ("worker-0 slots=4\nworker-0 slots=2", "", "worker-0 is named twice"),
+        ("worker-0: 4", "", "'worker-0: 4' is no machine"),
+        ("# none", "", "this hostfile names no machine"),
+        (HOSTS, "--include worker-9", "--include worker-9 cannot be used"),
+        (HOSTS, "--include worker-0:7", "--include worker-0:7 cannot be used"),
+        (HOSTS, "--include worker-0:x", "--include worker-0:x cannot be used"),
+        (HOSTS, "-i worker-0 -e worker-1", "-i worker-0, -e worker-1 are given together"),
+        (HOSTS, "-i worker-0 --num_gpus 2", "-i worker-0, --num_gpus 2 are given together"),
+    ],
+)
+def test_a_hostfile_that_the_launcher_refuses_is_a_problem(
+    text: str, words: str, what: str, tmp_path: Path
+):
+    (tmp_path / "hosts").write_text(text, "utf-8")
+    found = read_launch(launch(f"deepspeed -H hosts {words} main.py --do_train"), tmp_path)
+    assert [one.what for one in found.problems] == [what]
 
 
 def test_reading_a_launch_needs_no_torch():

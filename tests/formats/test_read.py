@@ -48,6 +48,7 @@ TRAIN_V2 = {
         for path, (value, line, spelling) in TRAIN_V1.items()
     },
     "launch.launcher": ("torchrun", 5, "torchrun ... main.py"),
+    "launchers.torchrun.standalone": (True, 5, "--standalone"),
     "launch.nodes": (1, 5, "--nnodes=1"),
     "launch.processes": (1, 5, "--nproc-per-node=$NUM_GPUS"),
     "data.workers": (10, 9, "--preprocessing_num_workers 10"),

@@ -45,7 +45,7 @@ def as_text(findings: Sequence[Finding], language: str) -> str:
 def _block(finding: Finding, language: str) -> str:
     where, why, fix = LABELS[language]
     severity = finding.severity if language == "en" else SEVERITY_WORDS[finding.severity]
-    parts = {where: str(finding.origin), why: finding.why, fix: finding.fix}
+    parts = {where: finding.origin.in_language(language), why: finding.why, fix: finding.fix}
     lines = [f"{severity} {finding.code}: {finding.what.in_language(language)}"]
     for label, told in parts.items():
         text = told.in_language(language) if isinstance(told, Words) else told

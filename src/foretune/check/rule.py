@@ -40,6 +40,7 @@ from ..params.setting import Note, Origin, Setting
 from ..plan.devices import Device, device_named
 from ..plan.forecast import Forecast, forecast
 from ..plan.version import installed
+from ..text import Said
 from .finding import Finding, Found, Severity
 
 CONFIG = "config."
@@ -106,7 +107,7 @@ class Subject:
             return self.run.origin(path)
         key = path.removeprefix(CONFIG)
         if self.model is None or key not in self.model.keys:
-            return Origin(reason="the default of this model family")
+            return Origin(reason=Said("the default of this model family", "该模型族的默认值"))
         return Origin(self.model.file, self.model.lines.get(key), key)
 
     def found(

@@ -20,7 +20,7 @@ import torch
 
 from ..params.data import Data
 from .encoded import UNTRAINED, family_of
-from .prepare import is_encoder_decoder, padded_labels, padded_length, pads_when_prepared
+from .padding import is_encoder_decoder, padded_labels, padded_length, pads_when_prepared
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,24 +10,28 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from tqdm import tqdm
 
 from ..errors import Problem, UserError
-from ..facts import Damage, DataFacts
+from ..facts import DataFacts
 from ..params.data import LARGE, Data
 from ..text import counted, place
-from .encoded import UNTRAINED, Cut, Encoded, Family, family_of
-from .examples import Examples, Ragged, block_lengths
+from .encoded import Cut, Family, family_of
+from .examples import Examples, block_lengths
+from .padding import pads_when_prepared
 from .read import Split, read_split
-from .rows import SHOWN, Row, Rows
-from .texts import seen, texts_of, with_control_tokens
+from .rows import SHOWN, Row
+from .tally import Chunk, Tally, encode, joined
+from .texts import oddities_of, texts_of
 
 CHUNK = 500
 """Rows that a process takes at a time: the step of the progress bar."""
@@ -39,20 +43,6 @@ class Prepared:
 
     dataset: Examples
     facts: DataFacts
-
-
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    input_ids: Ragged
-    labels: Ragged
-    cuts: list[tuple[int, Cut]]
-    """Line and damage of the rows that were cut."""
-    dropped: list[int]
-    """Lines of the rows that were left out."""
-    untrained: list[int]
-    """Lines of the rows in which no token has a label."""
-    ends_lost: int
-    """Rows whose answer was cut and is not followed by its end token."""
 
 
 def prepare(
@@ -78,114 +68,66 @@ def prepare(
             where ``data.overlong`` is "refuse", and when no example is left.
     """
     family = family_of(tokenizer)
-    _check_limits(family, tokenizer, data)
+    check_limits(family, tokenizer, data)
     rows = read_split(file, data, split)
     training = split == "train" if teacher_forced is None else teacher_forced
     drop = data.overlong == "drop" and split == "train"
-    encode = partial(_encode, tokenizer=tokenizer, data=data, training=training, drop=drop)
-    chunks = list(_encoded(rows, encode, data.workers, progress))
-    cuts = [cut for chunk in chunks for cut in chunk.cuts]
-    dropped = [line for chunk in chunks for line in chunk.dropped]
-    if data.overlong == "refuse" and (cuts or dropped):
-        raise UserError(_too_long(rows.file, cuts, dropped))
-    if len(dropped) == len(rows):
-        raise UserError(_all_dropped(rows, data))
-    input_ids = Ragged.joined(chunk.input_ids for chunk in chunks)
+    work = partial(encode, tokenizer=tokenizer, data=data, training=training, drop=drop)
+    pieces = [rows.rows[at : at + CHUNK] for at in range(0, len(rows), CHUNK)]
+    tally, chunks = Tally(family, data, training=training), list[Chunk]()
+    with bar_of(rows.file, len(rows), progress) as bar:
+        for chunk, piece in encoded(pieces, work, data.workers if len(rows) >= LARGE else 1):
+            bar.update(len(piece))
+            tally.add(chunk)
+            chunks.append(chunk)
+    refuse_too_long(rows.file, chunks, tally, data)
+    input_ids, labels = joined(chunks)
     blocks = not training and pads_when_prepared(family, data)
     padded_to = block_lengths(input_ids.lengths, data.workers) if blocks else None
-    dataset = Examples(input_ids, Ragged.joined(chunk.labels for chunk in chunks), padded_to)
-    facts = _facts(rows, dataset, family, data, training, _damage(chunks))
+    facts = tally.facts(file=rows.file, rows=rows.read, bad=rows.bad, empty=rows.empty)
     always = getattr(family, "ALWAYS_PLAIN", False)
-    texts = with_control_tokens(texts_of(rows), rows, tokenizer, data, always_plain=always)
-    return Prepared(dataset, replace(facts, texts=texts))
-
-
-def pads_when_prepared(family: Family, data: Data) -> bool:
-    """Whether padding is part of an example, and not left to the batch."""
-    return data.protocol == "official" and family.PADS_WHEN_PREPARED
-
-
-def is_encoder_decoder(family: Family) -> bool:
-    """Whether the prompt is read by an encoder of its own: an example's labels are then a text for
-    the decoder to write, and its input holds none of the answer.
-    """
-    return getattr(family, "ENCODER_DECODER", False)
-
-
-def padded_length(family: Family, data: Data) -> int | None:
-    """Tokens that the input of every training example is padded to; None: those of the longest of
-    its batch.
-    """
-    if not (data.pad_to_max_length or pads_when_prepared(family, data)):
-        return None
-    apart = is_encoder_decoder(family)
-    return data.max_source_length if apart else family.constant_length(data)
-
-
-def padded_labels(family: Family, data: Data) -> int | None:
-    """As `padded_length`, of the labels."""
-    length = padded_length(family, data)
-    apart = length is not None and is_encoder_decoder(family)
-    return data.max_target_length if apart else length
+    texts = texts_of(rows, oddities_of(tokenizer, data, always_plain=always))
+    return Prepared(Examples(input_ids, labels, padded_to), replace(facts, texts=texts))
 
 
 # Encoding
 
 
-def _encode(rows: list[Row], *, tokenizer: Any, data: Data, training: bool, drop: bool) -> _Chunk:
-    family = family_of(tokenizer)
-    encode = family.encode_training if training else family.encode_prompt
-    kept: list[Encoded] = []
-    cuts: list[tuple[int, Cut]] = []
-    dropped: list[int] = []
-    untrained: list[int] = []
-    ends_lost = 0
-    for row in rows:
-        encoded = encode(row, tokenizer, data)
-        if encoded is None or (drop and encoded.cut):
-            dropped.append(row.line)
-            continue
-        kept.append(encoded)
-        if encoded.cut:
-            cuts.append((row.line, encoded.cut))
-            ends_lost += encoded.cut.answer > 0 and encoded.labels[-1:] != [tokenizer.eos_token_id]
-        if training and all(label == UNTRAINED for label in reversed(encoded.labels)):
-            untrained.append(row.line)
-    return _Chunk(
-        input_ids=Ragged.of([encoded.input_ids for encoded in kept]),
-        labels=Ragged.of([encoded.labels for encoded in kept]),
-        cuts=cuts,
-        dropped=dropped,
-        untrained=untrained,
-        ends_lost=ends_lost if training else 0,
-    )
-
-
-def _encoded(
-    rows: Rows, encode: partial[_Chunk], workers: int | None, progress: bool
-) -> Iterator[_Chunk]:
-    """The chunks in the order of the file, whoever encodes them."""
-    chunks = [rows.rows[at : at + CHUNK] for at in range(0, len(rows), CHUNK)]
-    processes = min(workers or 1, os.cpu_count() or 1)
+def bar_of(file: str, total: int | None, progress: bool, unit: str = "row") -> tqdm[Any]:
+    """A bar on stderr, where that is a terminal: how much, how fast, and how long still."""
     disable = None if progress else True  # None: off where stderr is no terminal
-    with tqdm(total=len(rows), desc=f"encoding {rows.file}", unit="row", disable=disable) as bar:
-        several = processes > 1 and len(rows) >= LARGE
-        made = _in_processes(encode, chunks, processes) if several else map(encode, chunks)
-        for chunk, of in zip(made, chunks, strict=True):
-            bar.update(len(of))
-            yield chunk
+    scaled = unit == "B"
+    return tqdm(total=total, desc=f"encoding {file}", unit=unit, unit_scale=scaled, disable=disable)
+
+
+def encoded(
+    pieces: Iterable[list[Row]], work: partial[Chunk], workers: int | None
+) -> Iterator[tuple[Chunk, list[Row]]]:
+    """Pieces of a file with what each comes to, in the order of the file, whoever encodes them."""
+    processes = min(workers or 1, os.cpu_count() or 1)
+    if processes > 1:
+        yield from _in_processes(pieces, work, processes)
+    else:
+        for piece in pieces:
+            yield work(piece), piece
 
 
 def _in_processes(
-    encode: partial[_Chunk], chunks: list[list[Row]], processes: int
-) -> Iterator[_Chunk]:
+    pieces: Iterable[list[Row]], work: partial[Chunk], processes: int
+) -> Iterator[tuple[Chunk, list[Row]]]:
     # A forked child has the tokenizer already; elsewhere than on Linux forking is not safe.
     start = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    pool = ProcessPoolExecutor(processes, start, _begin, (encode,))
+    pool = ProcessPoolExecutor(processes, start, _begin, (work,))
+    source, waiting = iter(pieces), deque[tuple[Future[Chunk], list[Row]]]()
     try:
         with _interrupts_later():  # one that meets a fork kills the child, or is lost in the parent
-            made = pool.map(_next, chunks)
-        yield from made
+            for piece in islice(source, 4 * processes):
+                waiting.append((pool.submit(_next, piece), piece))
+        while waiting:
+            chunk, piece = waiting.popleft()
+            yield chunk.result(), piece
+            for more in islice(source, 1):
+                waiting.append((pool.submit(_next, more), more))
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -206,74 +148,39 @@ def _interrupts_later() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-_encode_here: partial[_Chunk] | None = None
+_encode_here: partial[Chunk] | None = None
 """In a child: what it does with a chunk. Given once, for the tokenizer in it is large."""
 
 
-def _begin(encode: partial[_Chunk]) -> None:
+def _begin(work: partial[Chunk]) -> None:
     global _encode_here
-    _encode_here = encode
+    _encode_here = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its children
 
 
-def _next(chunk: list[Row]) -> _Chunk:
+def _next(piece: list[Row]) -> Chunk:
     assert _encode_here is not None, "a child begins before it works"
-    return _encode_here(chunk)
-
-
-# Counting
-
-
-def _facts(
-    rows: Rows, dataset: Examples, family: Family, data: Data, training: bool, damage: Damage
-) -> DataFacts:
-    lengths, labels = dataset.input_ids.lengths, dataset.labels
-    trained = padded = None
-    if training:
-        trained = int((labels.values != UNTRAINED).sum())
-        if is_encoder_decoder(family):
-            lengths = lengths + labels.lengths
-        else:  # the model predicts the next token, so a label on the first one is no prediction
-            first = labels.values[labels.ends - labels.lengths]
-            trained -= int((first != UNTRAINED).sum())
-        padded = family.constant_length(data) * len(dataset)
-        if not data.ignore_pad_in_loss and (constant := padded_labels(family, data)):
-            trained += int((constant - labels.lengths).sum())
-    return DataFacts(
-        file=rows.file,
-        rows=rows.read,
-        bad=rows.bad,
-        empty=rows.empty,
-        examples=len(dataset),
-        damage=damage,
-        tokens=int(lengths.sum()),
-        padded_tokens=padded,
-        trained_tokens=trained,
-        longest=int(lengths.max()),
-    )
-
-
-def _damage(chunks: list[_Chunk]) -> Damage:
-    cuts = [cut for chunk in chunks for cut in chunk.cuts]
-    dropped = [line for chunk in chunks for line in chunk.dropped]
-    lines = sorted([line for line, _ in cuts] + dropped)
-    return Damage(
-        prompts_cut=sum(cut.prompt > 0 for _, cut in cuts),
-        questions_cut=sum(cut.question for _, cut in cuts),
-        answers_cut=sum(cut.answer > 0 for _, cut in cuts),
-        dropped=len(dropped),
-        ends_lost=sum(chunk.ends_lost for chunk in chunks),
-        prompt_over=max((cut.prompt for _, cut in cuts), default=0),
-        answer_over=max((cut.answer for _, cut in cuts), default=0),
-        untrained=seen(line for chunk in chunks for line in chunk.untrained),
-        lines=tuple(lines[:SHOWN]),
-    )
+    return _encode_here(piece)
 
 
 # Refusing
 
 
-def _check_limits(family: Family, tokenizer: Any, data: Data) -> None:
+def refuse_too_long(file: str, chunks: Iterable[Chunk], tally: Tally, data: Data) -> None:
+    """Raises UserError for over-long rows where they are to be refused, and where dropping them
+    leaves nothing.
+    """
+    if data.overlong == "refuse":
+        cuts = [cut for chunk in chunks for cut in chunk.cuts]
+        dropped = [line for chunk in chunks for line in chunk.dropped]
+        if cuts or dropped:
+            raise UserError(_too_long(file, cuts, dropped))
+    if not tally.examples:
+        raise UserError(_all_dropped(file, tally.dropped, data))
+
+
+def check_limits(family: Family, tokenizer: Any, data: Data) -> None:
+    """Raises UserError for limits that leave no room for text."""
     source, target = family.least_lengths(tokenizer, data)
     given = {
         "data.max_source_length": (data.max_source_length, source),
@@ -318,14 +225,14 @@ def _lost(cut: Cut) -> str:
     return f": {' and '.join(over)}"
 
 
-def _all_dropped(rows: Rows, data: Data) -> Problem:
+def _all_dropped(file: str, rows: int, data: Data) -> Problem:
     limits = f"{data.max_source_length} and {data.max_target_length} tokens for prompt and answer"
     settings = "data.max_source_length and data.max_target_length"
     if data.max_length is not None:
         limits, settings = f"{data.max_length} tokens for both together", "data.max_length"
     return Problem(
-        what=f"all {counted(len(rows), 'row')} are longer than the limits, and none is left",
-        where=rows.file,
+        what=f"all {counted(rows, 'row')} are longer than the limits, and none is left",
+        where=file,
         why=f"the limits are {limits}, and longer rows are left out",
         fix=f"raise {settings}",
     )

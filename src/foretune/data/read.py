@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from ..facts import DataFacts
 from ..params.data import Data
 from .hub import hub_records
 from .records import records_of
-from .rows import Rows, rows_of
-from .texts import texts_of
+from .rows import Record, Rows, RowStream, rows_of
+from .stream import Advance, streamed
+from .texts import Oddities
 
 Split = Literal["train", "evaluate", "predict"]
 
@@ -25,27 +27,48 @@ def read_rows(file: str, data: Data, *, limit: int | None = None) -> Rows:
     return rows_of(file, records_of(file), data, limit=limit)
 
 
-def read_split(file: str | None, data: Data, split: Split) -> Rows:
-    """The rows for one use of the data, within its limit; from ``data.dataset`` without a file."""
-    limit = {
+def limit_of(data: Data, split: Split) -> int | None:
+    """The most rows that are read for one use of the data."""
+    return {
         "train": data.max_train_rows,
         "evaluate": data.max_eval_rows,
         "predict": data.max_predict_rows,
     }[split]
+
+
+def read_split(file: str | None, data: Data, split: Split) -> Rows:
+    """The rows for one use of the data, within its limit; from ``data.dataset`` without a file."""
     if file is not None:
-        return read_rows(file, data, limit=limit)
+        return read_rows(file, data, limit=limit_of(data, split))
+    name, records = _of_hub(data, split)
+    return rows_of(name, records, data, limit=limit_of(data, split))
+
+
+def open_split(
+    file: str | None, data: Data, split: Split, advance: Advance = lambda count: None
+) -> RowStream:
+    """The same rows one after the other, without all of them in memory; ``advance`` is told of
+    every piece of the file that was read.
+    """
+    name, records = _of_hub(data, split) if file is None else (file, streamed(file, advance))
+    return RowStream(name, records, data, limit=limit_of(data, split))
+
+
+def _of_hub(data: Data, split: Split) -> tuple[str, Iterator[Record]]:
     part = _HUB_PARTS[split]
-    return rows_of(f"{data.dataset}[{part}]", hub_records(data, part), data, limit=limit)
+    return f"{data.dataset}[{part}]", hub_records(data, part)
 
 
 def count_rows(file: str | None, data: Data, *, split: Split = "train") -> DataFacts:
     """What is known of a file without a tokenizer. Rows that are too long count as examples."""
-    rows = read_split(file, data, split)
+    rows, odd = open_split(file, data, split), Oddities()
+    for row in rows:
+        odd.add(row)
     return DataFacts(
         file=rows.file,
         rows=rows.read,
         bad=rows.bad,
         empty=rows.empty,
-        examples=len(rows),
-        texts=texts_of(rows),
+        examples=rows.usable,
+        texts=odd.texts(rows.out_of_turn),
     )

@@ -11,7 +11,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def records_of(file: str) -> Iterator[Record | Problem]:
     Raises:
         UserError: for a file that is missing, empty, not UTF-8, or of another kind.
     """
-    kinds = {".json": _json_records, ".jsonl": _json_records, ".csv": _csv_records}
+    kinds = {".json": _json_records, ".jsonl": _json_records, ".csv": _csv_text}
     path = Path(file).expanduser()
     read = kinds.get(path.suffix.lower())
     if read is None:
@@ -70,6 +70,15 @@ def _text_of(path: Path, file: str) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(_not_utf8(file, raw, error.start)) from None
+
+
+def refuse_text_of(file: str) -> UserError:
+    """What is wrong with a file that is no text."""
+    try:
+        _text_of(Path(file).expanduser(), file)
+    except UserError as refusal:
+        return refusal
+    raise AssertionError("it is text")
 
 
 def _missing(path: Path, file: str) -> Problem:
@@ -112,7 +121,7 @@ def _json_records(file: str, text: str) -> Iterator[Record | Problem]:
         end = yield from _array(file, text, start)
         if _skip(text, end) != len(text):
             raise _broken(file, text, "text after the end of the array", _skip(text, end))
-    elif any(map(_is_row, _first_lines(text, 2))):
+    elif any(map(is_row, _first_lines(text, 2))):
         yield from _lines(file, text)
     else:
         yield from _container(file, text, start)
@@ -123,7 +132,7 @@ def _first_lines(text: str, count: int) -> list[str]:
     return list(islice(lines, count))
 
 
-def _is_row(line: str) -> bool:
+def is_row(line: str) -> bool:
     """Whether a line is a JSON object by itself, other than ``{"data": [...]}``."""
     try:
         value = json.loads(line)
@@ -135,11 +144,16 @@ def _is_row(line: str) -> bool:
 def _lines(file: str, text: str) -> Iterator[Record | Problem]:
     for line, source in enumerate(text.split("\n"), start=1):
         if source and not source.isspace():
-            try:
-                yield line, json.loads(source)
-            except json.JSONDecodeError as error:
-                message = f"{error.msg}, at column {error.colno}"
-                yield _not_json(file, line, message, source[max(error.pos - 20, 0) : error.pos + 5])
+            yield line_record(file, line, source)
+
+
+def line_record(file: str, line: int, source: str) -> Record | Problem:
+    """The record that stands on a line by itself, or what is wrong with the line."""
+    try:
+        return line, json.loads(source)
+    except json.JSONDecodeError as error:
+        message = f"{error.msg}, at column {error.colno}"
+        return _not_json(file, line, message, source[max(error.pos - 20, 0) : error.pos + 5])
 
 
 def _array(file: str, text: str, start: int) -> Generator[Record, None, int]:
@@ -219,9 +233,14 @@ def _not_json(file: str, line: int, message: str, near: str) -> Problem:
 # CSV
 
 
-def _csv_records(file: str, text: str) -> Iterator[Record | Problem]:
+def _csv_text(file: str, text: str) -> Iterator[Record | Problem]:
+    return csv_records(file, io.StringIO(text, newline=""))
+
+
+def csv_records(file: str, lines: Iterable[str]) -> Iterator[Record | Problem]:
+    """The records of the lines of a CSV file, the names of the columns in the first."""
     csv.field_size_limit(sys.maxsize)  # the module's own limit is 131,072 characters
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(lines, strict=True)
     header: list[str] | None = None
     while True:
         line = reader.line_num + 1  # a quoted field may go over several lines

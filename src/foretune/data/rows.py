@@ -82,31 +82,70 @@ def rows_of(
         UserError: with every row that cannot be used, unless ``data.bad_rows`` is "skip"; with
             what ended the reading (broken JSON has no next row); when no usable row is left.
     """
-    columns = _Columns(file, data)
-    rows: list[Row] = []
-    problems: list[Problem] = []
-    bad = empty = 0
-    try:
-        for record in islice(records, limit):
-            row, found = (None, [record]) if isinstance(record, Problem) else columns.row(*record)
-            if row is None:
-                bad += 1
-                problems += found
-            elif row.prompt and row.response:
-                rows.append(row)
-            else:
-                empty += 1
-    except UserError as broken_off:
-        _raise(file, bad, [*problems, *broken_off.problems])
-    read = bad + empty + len(rows)
-    if absent := columns.absent_from_all(read):
-        raise UserError(absent)
-    if bad and (data.bad_rows == "refuse" or bad == read):
-        _raise(file, bad, problems)
-    if not rows:
-        raise UserError(_nothing_left(file, read, data))
-    turns = tuple(columns.out_of_turn)
-    return Rows(file=file, rows=rows, read=read, empty=empty, bad=bad, out_of_turn=turns)
+    stream = RowStream(file, records, data, limit=limit)
+    rows = list(stream)
+    return Rows(
+        file=file,
+        rows=rows,
+        read=stream.read,
+        empty=stream.empty,
+        bad=stream.bad,
+        out_of_turn=stream.out_of_turn,
+    )
+
+
+class RowStream:
+    """The usable rows of a file one after the other, and how many others there were so far."""
+
+    def __init__(
+        self,
+        file: str,
+        records: Iterable[Record | Problem],
+        data: Data,
+        *,
+        limit: int | None = None,
+    ) -> None:
+        self.file = file
+        self.usable = self.empty = self.bad = 0
+        self._records = islice(records, limit)
+        self._data = data
+        self._columns = _Columns(file, data)
+        self._problems: list[Problem] = []
+
+    @property
+    def read(self) -> int:
+        """Rows read: the usable, the empty and the bad ones."""
+        return self.usable + self.empty + self.bad
+
+    @property
+    def out_of_turn(self) -> tuple[int, ...]:
+        """Lines of the bad rows in which somebody speaks out of turn."""
+        return tuple(self._columns.out_of_turn)
+
+    def __iter__(self) -> Iterator[Row]:
+        """Raises UserError as `rows_of` does, at the end of the file or where it breaks off."""
+        try:
+            for record in self._records:
+                row, found = self._row(record)
+                if row is None:
+                    self.bad += 1
+                    self._problems += found
+                elif row.prompt and row.response:
+                    self.usable += 1
+                    yield row
+                else:
+                    self.empty += 1
+        except UserError as broken_off:
+            _raise(self.file, self.bad, [*self._problems, *broken_off.problems])
+        if absent := self._columns.absent_from_all(self.read):
+            raise UserError(absent)
+        if self.bad and (self._data.bad_rows == "refuse" or self.bad == self.read):
+            _raise(self.file, self.bad, self._problems)
+        if not self.usable:
+            raise UserError(_nothing_left(self.file, self.read, self._data))
+
+    def _row(self, record: Record | Problem) -> tuple[Row | None, list[Problem]]:
+        return (None, [record]) if isinstance(record, Problem) else self._columns.row(*record)
 
 
 class _Columns:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .encoded import UNTRAINED, family_of
 from .examples import Examples
-from .prepare import is_encoder_decoder
+from .padding import is_encoder_decoder
 
 OPEN, CLOSE = "⟦", "⟧"
 """Stand around the text that has a label."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..explain.planned import Change
 from ..params.setting import Origin
+from ..text import in_language
 from .comparison import Comparison, Design, Difference
 
 
@@ -19,7 +20,11 @@ def json_text(comparison: Comparison, language: str) -> str:
         "differences": [_difference(one, language) for one in comparison.differences],
         "follows": [_change(change, language) for change in comparison.follows],
         "spellings": [
-            {"name": one.name, "value": one.value, "written": list(one.written)}
+            {
+                "name": one.name,
+                "value": one.value,
+                "written": [in_language(text, language) for text in one.written],
+            }
             for one in comparison.spellings
         ],
         "sizes": [
@@ -46,13 +51,14 @@ def _difference(one: Difference, language: str) -> dict[str, Any]:
         "words": None if entry is None else entry.words.in_language(language),
         "matters": None if entry is None else entry.facts.matters,
         "values": list(one.values),
-        "origins": [_origin(origin) for origin in one.origins],
+        "origins": [_origin(origin, language) for origin in one.origins],
         "follows": [_change(change, language) for change in one.follows],
     }
 
 
-def _origin(origin: Origin) -> dict[str, Any]:
-    return {"file": origin.file or None, "line": origin.line, "reason": origin.reason or None}
+def _origin(origin: Origin, language: str) -> dict[str, Any]:
+    reason = in_language(origin.reason, language) or None
+    return {"file": origin.file or None, "line": origin.line, "reason": reason}
 
 
 def _change(change: Change, language: str) -> dict[str, Any]:

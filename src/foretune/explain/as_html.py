@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
+from ..text import in_language
 from .labels import MATTERS, STARS, say
 from .page import Group, Item, Page
 from .phrases import (
@@ -58,7 +59,7 @@ def html(page: Page, language: str, title: str) -> str:
 
 def _body(page: Page, language: str, title: str) -> Iterator[str]:
     yield f"<h1>{escape(title)}</h1>"
-    names = [group.name for group in page.groups if group.name]
+    names = [in_language(group.name, language) for group in page.groups if group.name]
     if len(names) > 1:
         links = "".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in names)
         yield f"<nav>{links}</nav>"
@@ -76,7 +77,8 @@ def _body(page: Page, language: str, title: str) -> Iterator[str]:
             text = say(label, language, names=", ".join(left_out), count=len(left_out))
             yield f'<p class="about">{escape(text)}</p>'
     if page.notes:
-        yield from _list(say("notes", language), (escape(str(note)) for note in page.notes))
+        told = (escape(note.in_language(language)) for note in page.notes)
+        yield from _list(say("notes", language), told)
 
 
 def _list(heading: str, items: Iterator[str]) -> Iterator[str]:
@@ -85,7 +87,8 @@ def _list(heading: str, items: Iterator[str]) -> Iterator[str]:
 
 
 def _group(group: Group, language: str) -> Iterator[str]:
-    yield f'<h2 id="{escape(group.name)}">{escape(group.name)}</h2>'
+    name = escape(in_language(group.name, language))
+    yield f'<h2 id="{name}">{name}</h2>'
     if group.file:
         yield f'<p class="about"><code>{escape(group.file)}</code></p>'
     yield f'<p class="about">{escape(group.about.in_language(language))}</p>'

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..params.setting import Origin
 from ..params.units import unit_in
+from ..text import in_language
 from .entry import Entry
 from .page import Group, Item, Page
 from .phrases import as_written
@@ -21,12 +22,19 @@ def json_text(page: Page, language: str) -> str:
         "language": language,
         "groups": [_group(group, language) for group in page.groups],
         "auto": [
-            {"written": where, "key": path, "value": value, **_origin(origin)}
+            {"written": where, "key": path, "value": value, **_origin(origin, language)}
             for where, path, value, origin in page.autos
         ],
         "without_effect": list(page.silent),
         "hidden": list(page.hidden),
-        "notes": [{"what": note.what, "where": note.where, "why": note.why} for note in page.notes],
+        "notes": [
+            {
+                "what": in_language(note.what, language),
+                "where": note.where,
+                "why": in_language(note.why, language),
+            }
+            for note in page.notes
+        ],
     }
     return json.dumps(whole, ensure_ascii=False, indent=1, default=str)
 
@@ -34,7 +42,9 @@ def json_text(page: Page, language: str) -> str:
 def _group(group: Group, language: str) -> dict[str, Any]:
     return {
         "name": group.name or None,
-        "gone": None if group.gone is None else {"name": group.gone[0], "why": group.gone[1]},
+        "gone": None
+        if group.gone is None
+        else {"name": group.gone[0], "why": in_language(group.gone[1], language)},
         "file": group.file or None,
         "about": group.about.in_language(language),
         "items": [_item(item, language) for item in group.items],
@@ -46,7 +56,7 @@ def _item(item: Item, language: str) -> dict[str, Any]:
         **_declaration(item.entry, language),
         "value": item.value if item.shown else None,
         "has_value": item.shown,
-        **_origin(item.origin),
+        **_origin(item.origin, language),
         "effect": None if item.effect is None else _effect(item.effect, language),
         "computed": [
             {"amount": one.formula.name, "value": one.value, "formula": one.text_in(language)}
@@ -79,12 +89,12 @@ def _declaration(entry: Entry, language: str) -> dict[str, Any]:
     }
 
 
-def _origin(origin: Origin) -> dict[str, Any]:
+def _origin(origin: Origin, language: str) -> dict[str, Any]:
     return {
         "file": origin.file or None,
         "line": origin.line,
         "spelling": origin.spelling or None,
-        "reason": origin.reason or None,
+        "reason": in_language(origin.reason, language) or None,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..text import in_language
 from .labels import MATTERS, STARS, say
 from .page import Group, Item, Page
 from .phrases import (
@@ -39,11 +40,12 @@ def _lines(page: Page, language: str) -> Iterator[str]:
             yield from (say(label, language, names=quoted, count=len(names)), "")
     if page.notes:
         yield from (f"## {say('notes', language)}", "")
-        yield from (f"- {note}" for note in page.notes)
+        yield from (f"- {note.in_language(language)}" for note in page.notes)
 
 
 def _group(group: Group, language: str) -> Iterator[str]:
-    yield f"## {group.name}" + (f" (`{group.file}`)" if group.file else "")
+    name = in_language(group.name, language)
+    yield f"## {name}" + (f" (`{group.file}`)" if group.file else "")
     yield ""
     yield group.about.in_language(language)
     yield from (f"\n{remark.in_language(language)}" for remark in group.remarks)
@@ -90,7 +92,7 @@ def _alone(group: Group, language: str) -> Iterator[str]:
 
 def _declaration(item: Item, language: str) -> Iterator[str]:
     entry = item.entry
-    yield f"## {heading(item)}"
+    yield f"## {heading(item, language)}"
     yield ""
     yield entry.words.in_language(language)
     yield ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..text import in_language
 from .columns import columns, padded, terminal_width, wrapped
 from .labels import MATTERS, STARS, say
 from .page import Group, Item, Page
@@ -58,15 +59,16 @@ class Text:
         if page.notes:
             yield from ("", say("notes", self.language))
             for note in page.notes:
-                yield from self.paragraph(f"- {note}", "", "  ")
+                yield from self.paragraph(f"- {note.in_language(self.language)}", "", "  ")
 
     def paragraph(self, text: str, indent: str = "", then: str | None = None) -> Iterator[str]:
         return wrapped(text, self.width, indent, then)
 
     def group(self, group: Group) -> Iterator[str]:
         """A heading and its parameters."""
-        yield group.name
-        yield "─" * min(self.width, columns(group.name))
+        name = in_language(group.name, self.language)
+        yield name
+        yield "─" * min(self.width, columns(name))
         if group.file:
             yield group.file
         yield from self.paragraph(group.about.in_language(self.language))
@@ -118,7 +120,7 @@ class Text:
     def declaration(self, item: Item) -> Iterator[str]:
         """One parameter in depth."""
         entry, language = item.entry, self.language
-        yield heading(item)
+        yield heading(item, language)
         yield ""
         yield from self.paragraph(entry.words.in_language(language))
         yield ""

@@ -20,7 +20,7 @@ from ..params.arch import Family, families
 from ..params.arch.architecture import ModelKeys
 from ..params.declare import Facts, Words, facts_of, words_of
 from ..params.run import expected, parameters, section_of
-from ..text import nearest, sentence_list
+from ..text import Said, nearest, sentence_list
 
 CONFIG = "config."
 """In front of a key of the model's own file, as in the findings of `foretune check`."""
@@ -174,7 +174,7 @@ class Found:
     """What a name stands for."""
 
     entries: tuple[Entry, ...]
-    gone: str | None = None
+    gone: Said | None = None
     """Why transformers 5 has the name no longer, where it had it once."""
 
 

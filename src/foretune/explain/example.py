@@ -10,8 +10,9 @@ from ..params.arch import Family
 from ..params.arch.chatglm2 import ChatGLM2
 from ..params.declare import Words
 from ..params.run import Run
-from ..params.setting import Origin, derived
+from ..params.setting import derived
 from ..plan.version import installed
+from ..text import Said
 from .entry import Entry
 from .labels import LABELS
 from .planned import Planned
@@ -55,5 +56,5 @@ def _on(family: type[Family], kind: str) -> Planned:
         settings |= {"method.name": "ptuning", "method.prefix.length": 128}
     if kind.endswith("True"):
         settings |= GENERATING
-    origin = Origin(reason="the example")
-    return Planned(Run().set(settings, derived(origin.reason)), model, facts)
+    origin = derived(Said("the example", "示例"))
+    return Planned(Run().set(settings, origin), model, facts)

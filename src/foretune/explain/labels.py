@@ -38,7 +38,7 @@ LABELS: dict[str, Words] = {
     "notes": Words("Notes", "说明"),
     "autos": Words("Left to other sources (auto)", "交给其他来源决定的项（auto）"),
     "gone": Words(
-        "transformers 5 has no {name} any more: {why}.", "transformers 5 已没有 {name}。"
+        "transformers 5 has no {name} any more: {why}.", "transformers 5 已没有 {name}：{why}。"
     ),
     "read as": Words("It is read as:", "它会被读作："),
     "line": Words("line {number}", "第 {number} 行"),

@@ -16,6 +16,7 @@ from ..params.document import Document
 from ..params.run import Run, parameters
 from ..params.setting import AUTO, DEFAULT, Note, Origin
 from ..plan.amounts import Amount
+from ..text import Said
 from .entry import Entry, config_entries, of_run
 from .planned import Effect, Planned, computed_from, effect
 
@@ -50,7 +51,7 @@ class Group:
     file: str = ""
     """The file whose keys they are, where it is one."""
     remarks: tuple[Words, ...] = ()
-    gone: tuple[str, str] | None = None
+    gone: tuple[str, Said] | None = None
     """A name that was asked for and that transformers has given up, and why."""
 
 

@@ -11,7 +11,7 @@ from ..params.declare import Words
 from ..params.run import expected, parameters
 from ..params.setting import Origin
 from ..params.units import unit_in
-from ..text import number
+from ..text import in_language, number
 from .entry import Entry
 from .labels import LABELS, say
 from .page import Group, Item
@@ -46,9 +46,7 @@ def with_unit(item: Item, language: str) -> str:
 
 def from_where(origin: Origin, language: str) -> str:
     """Where a value came from."""
-    if not origin.written and origin.reason == "default":
-        return say("default", language)
-    return str(origin)
+    return origin.in_language(language)
 
 
 def place_of(item: Item, group: Group, language: str) -> str:
@@ -115,9 +113,9 @@ def change_line(change: Change, language: str) -> str:
     return say("instead", language, label=label, here=alone, other=other)
 
 
-def heading(item: Item) -> str:
+def heading(item: Item, language: str) -> str:
     """The name, and whose key it is."""
-    of = ", ".join(item.entry.families)
+    of = ", ".join(in_language(one, language) for one in item.entry.families)
     return f"{item.entry.name} ({of})" if of else item.entry.name
 
 
@@ -125,8 +123,9 @@ def gone_line(group: Group, language: str) -> str:
     """What became of a name that transformers has given up."""
     assert group.gone is not None
     name, why = group.gone
+    gone = say("gone", language, name=name, why=in_language(why, language))
     become = say("read as" if group.items else "nothing", language)
-    return f"{say('gone', language, name=name, why=why)}{' ' if language == 'en' else ''}{become}"
+    return f"{gone}{' ' if language == 'en' else ''}{become}"
 
 
 def summary(words: Words, language: str) -> str:

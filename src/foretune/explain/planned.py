@@ -26,7 +26,10 @@ from ..plan.amounts import Amount, amounts
 from ..plan.forecast import Forecast, forecast
 from ..plan.memory import BYTES
 from ..plan.version import installed
+from ..text import Said
 from .entry import Entry
+
+AS_SAVED = Said("torch_dtype, as it was saved", "torch_dtype：保存时的类型")
 
 
 def _installed() -> Facts:
@@ -55,7 +58,7 @@ class Planned:
         run = resolve(self.written, self.shape, device="cuda", complete=False)
         saved = getattr(self.family, "torch_dtype", None)
         if not self.is_run and saved in BYTES:
-            run = run.add([Setting("precision.dtype", saved, derived("torch_dtype"))])
+            run = run.add([Setting("precision.dtype", saved, derived(AS_SAVED))])
         return run
 
     @property

@@ -19,6 +19,7 @@ from ..formats.removed_arguments import REMOVED
 from ..formats.spellings import about, tables
 from ..params.declare import Words, words_of
 from ..params.run import parameters, section_of
+from ..text import in_language
 from .entry import Entry, called, config_entries, models, of_run
 from .labels import MADE, STARS, say
 from .phrases import facts, is_name
@@ -45,9 +46,6 @@ TEXTS = {
         "其他程序和格式对同一参数的叫法。",
     ),
     "unread": Words("Arguments without an effect", "不起作用的参数"),
-    "never read": Words(
-        "the authors' main.py declares it and nothing reads it", "官方 main.py 声明了它，却没有用到"
-    ),
     "removed": Words("Names that transformers 5 has no longer", "transformers 5 不再接受的名称"),
     "about removed": Words(
         "They are read all the same, and the report says as what.",
@@ -93,7 +91,8 @@ def config_page(language: str) -> Iterator[str]:
     yield from _opening("config-keys", language)
     told: set[tuple[str, str]] = set()
     for section in models():
-        yield from ("", f"## {called(section)}", "", words_of(section).in_language(language))
+        title = in_language(called(section), language)
+        yield from ("", f"## {title}", "", words_of(section).in_language(language))
         again: list[str] = []
         for entry in config_entries(section):
             said = (entry.name, entry.words.en)
@@ -114,7 +113,8 @@ def formats_page(language: str) -> Iterator[str]:
         yield from ("", f"## {title.in_language(language)}", "")
         yield from (f"- `{name}`: `{path}`" for name, path in sorted(table.items()))
     yield from ("", f"## {text('unread', language)}", "")
-    yield from (f"- `{name}`: {text('never read', language)}" for name in sorted(official.UNREAD))
+    for name in sorted(official.UNREAD):
+        yield f"- `{name}`: {in_language(official.why_unread(name), language)}"
 
 
 def removed_page(language: str) -> Iterator[str]:
@@ -125,7 +125,8 @@ def removed_page(language: str) -> Iterator[str]:
         example = True if removed.kind == "boolean" else "0.5"  # which parameter, for any value
         read_as = ", ".join(f"`{path}`" for path in removed.read(example))
         meaning = read_as or text("no effect", language)
-        yield f"- `{name}`: {meaning}" + ("" if language == "zh" else f"; {removed.why}")
+        mark = "；" if language == "zh" else "; "
+        yield f"- `{name}`: {meaning}{mark}{in_language(removed.why, language)}"
 
 
 def _opening(page: str, language: str) -> Iterator[str]:

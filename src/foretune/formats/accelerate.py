@@ -7,7 +7,6 @@ that no concept of ours has is the parameter of its own path: ``fsdp_config.fsdp
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,11 +16,11 @@ from typing import Any, cast
 from ..errors import Problem, UserError, refuse
 from ..params.run import Run, parameters
 from ..params.setting import Note, Origin, Setting
-from ..text import nearest, place
+from ..text import Said, nearest, place
 from .argument_text import TRUTH
 from .json_text import key_lines, read_json
 from .reading import Reading, alternatives
-from .yaml_text import Keys, read_yaml
+from .yaml_text import Keys, read_yaml, yaml_lines
 
 PREFIX = "accelerate."
 ZERO = "deepspeed.zero_optimization."
@@ -144,6 +143,17 @@ def flags() -> dict[str, str]:
     shared = {key.rpartition(".")[2]: path for key, path in KEYS.items() if key != "use_cpu"}
     table = {**own, **{path.rpartition(".")[2]: path for path in command}, **shared, **ODD_FLAGS}
     return {name: path for name, path in table.items() if name not in FILE_ONLY}
+
+
+@cache
+def _sections() -> dict[str, str]:
+    keys = (key.rpartition(".") for key in (*own_keys(), *KEYS) if "." in key)
+    return {name: section for section, _, name in keys}
+
+
+def section_of(flag: str) -> str:
+    """The section of the file that has a flag among its keys; '' where it stands at the top."""
+    return _sections().get(flag, "")
 
 
 def options() -> dict[str, bool]:
@@ -281,8 +291,11 @@ class _Reader:
             inner = "." in name and isinstance(value, str)  # the launcher makes text of all these
             self.reading.settings.append(Setting(path, value, origin, text=inner))
         if name in FLAG_ONLY and value != default:
-            what = f"{name} has no effect in this file"
-            why = "accelerate 1.15 takes it from the command line only: there its default counts"
+            what = Said(f"{name} has no effect in this file", f"{name} 写在该文件中不起作用")
+            why = Said(
+                "accelerate 1.15 takes it from the command line only: there its default counts",
+                "accelerate 1.15 只从命令行读取它：以命令行的默认值为准",
+            )
             self.reading.notes.append(Note(what, str(origin), why, "no effect", name))
 
     def _processes(self, value: object) -> None:
@@ -290,8 +303,13 @@ class _Reader:
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
             count = machines if isinstance(machines, int) and machines > 0 else 1
             if value % count:
-                what = f"{value} processes are read as {value // count} on each machine"
-                self.reading.notes.append(Note(what, str(origin), "accelerate rounds down"))
+                each = value // count
+                what = Said(
+                    f"{value} processes are read as {each} on each machine",
+                    f"{value} 个进程读作每台机器 {each} 个",
+                )
+                why = Said("accelerate rounds down", "accelerate 向下取整")
+                self.reading.notes.append(Note(what, str(origin), why))
             value = value // count
         if value != -1:  # 'give it on the command line'
             self.reading.settings.append(Setting(KEYS["num_processes"], value, origin))
@@ -312,7 +330,11 @@ class _Reader:
             return
         written = self.values.get("distributed_type")
         if kind and written != kind:
-            what, why = f"{block} has no effect", f"distributed_type is {written}, and not {kind}"
+            what = Said(f"{block} has no effect", f"{block} 不起作用")
+            why = Said(
+                f"distributed_type is {written}, and not {kind}",
+                f"distributed_type 为 {written}，而不是 {kind}",
+            )
             where = str(self.origin(block))
             self.reading.notes.append(Note(what, where, why, "no effect", block))
             return
@@ -320,7 +342,9 @@ class _Reader:
             name = f"{block}.{key if str(key).startswith(prefix) else f'{prefix}{key}'}"
             origin = self.origin(block, str(key))
             if name in UNREAD:
-                what, why = f"{key} has no effect", f"the name that is read is {UNREAD[name]}"
+                what = Said(f"{key} has no effect", f"{key} 不起作用")
+                now = UNREAD[name]
+                why = Said(f"the name that is read is {now}", f"实际读取的名字是 {now}")
                 self.reading.notes.append(Note(what, str(origin), why, "no effect", str(key)))
             elif name in KEYS or name in own_keys():
                 self.take(name, one, origin)
@@ -331,8 +355,8 @@ class _Reader:
         """Keys of accelerate's first files, which it still reads."""
         origin = self.origin(name)
         now = "mixed_precision" if name == "fp16" else "dynamo_config.dynamo_backend"
-        why = "accelerate reads the old name still"
-        what = f"{name} is read as {now}"
+        why = Said("accelerate reads the old name still", "accelerate 仍读取旧名")
+        what = Said(f"{name} is read as {now}", f"{name} 读作 {now}")
         self.reading.notes.append(Note(what, str(origin), why, "renamed", name))
         if name == "fp16" and value is True and self.values.get("mixed_precision") is None:
             self.reading.settings += _precision("fp16", origin)
@@ -377,7 +401,8 @@ def _short(value: object) -> str:
 
 def write(run: Run) -> str:
     """Accelerate's YAML file of a run: the keys that one was read with, as the run has them now,
-    and what else of accelerate's own is set.
+    and what else of accelerate's own is set. Where none was read, what it cannot do without comes
+    from the run.
     """
     tree: dict[str, Any] = {}
     for setting in run.settings:
@@ -386,10 +411,24 @@ def write(run: Run) -> str:
         name = f"{block}.{key if key.startswith(prefix) else prefix + key}" if block else key
         if setting.path in (own_keys().get(name), KEYS.get(name)):
             _put(tree, name, _written(run, name))
+    if "distributed_type" not in tree:
+        tree = {**_needed(run), **tree}
     for name, path in own_keys().items():
         if run.get(path) != parameters()[path].default:
             _put(tree, name, _written(run, name))
-    return "\n".join(_lines(tree)) + "\n"
+    return "\n".join(yaml_lines(tree)) + "\n"
+
+
+def _needed(run: Run) -> dict[str, Any]:
+    """What accelerate's file has to say of a run that none was read for."""
+    kind = "MULTI_GPU" if run.launch.all_processes > 1 else "NO"
+    kind = "DEEPSPEED" if run.launch.deepspeed else "FSDP" if run.launch.fsdp else kind
+    tree: dict[str, Any] = {"compute_environment": "LOCAL_MACHINE", "distributed_type": kind}
+    if run.launch.deepspeed:  # whose file then decides the precision
+        tree["deepspeed_config"] = {"deepspeed_config_file": run.launch.deepspeed}
+    else:
+        tree["mixed_precision"] = run.precision.mixed
+    return {**tree, "num_machines": run.launch.nodes, "num_processes": run.launch.all_processes}
 
 
 def _written(run: Run, name: str) -> object:
@@ -405,24 +444,6 @@ def _written(run: Run, name: str) -> object:
 def _put(tree: dict[str, Any], name: str, value: object) -> None:
     block, _, key = name.rpartition(".")
     (tree.setdefault(block, {}) if block else tree)[key] = value
-
-
-def _lines(tree: Mapping[str, Any], indent: str = "") -> Iterator[str]:
-    for key, value in tree.items():
-        if isinstance(value, dict) and not indent:
-            yield f"{key}:"
-            yield from _lines(cast(dict[str, Any], value), "  ")
-        else:
-            yield f"{indent}{key}: {_scalar(cast(object, value))}"
-
-
-def _scalar(value: object) -> str:
-    """One value as both YAML 1.1 and 1.2 read it."""
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w./-]*", value):
-        read, _ = read_yaml(value, "", "1.1")
-        if read == value:
-            return value
-    return json.dumps(value, ensure_ascii=False)
 
 
 MARK = re.compile(r"^(compute_environment|distributed_type|\w+_config)\s*:", re.MULTILINE)

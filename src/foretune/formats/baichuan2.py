@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..params.run import parameters
 from ..params.setting import Note, Origin, Setting, derived
+from ..text import Said
 from .argument_text import Kind, boolean
 from .reading import typed
 
@@ -76,11 +77,14 @@ def implied(settings: Sequence[Setting], programs: Iterable[str]) -> Iterator[Se
     Nobody wrote these, so they are weaker than anything that is written.
     """
     ours = PROGRAM in programs
-    reason = derived(f"{PROGRAM} of Baichuan2 has it so")
+    reason = derived(Said(f"{PROGRAM} of Baichuan2 has it so", f"Baichuan2 的 {PROGRAM} 如此"))
     written = {setting.path for setting in settings}
     by_path = [setting.origin for setting in settings if _is_data_path(setting)]
     if (ours or by_path) and not written & {"data.prompt_column", "data.response_column"}:
-        told = reason if ours else derived(f"{by_path[-1].spelling} is written")
+        told = reason
+        if not ours:
+            spelling = by_path[-1].spelling
+            told = derived(Said(f"{spelling} is written", f"写了 {spelling}"))
         yield Setting("data.messages_column", CONVERSATIONS, told)
     if not ours:
         return

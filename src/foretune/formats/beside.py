@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..params.setting import Note, Setting
+from ..text import Said
 from .accelerate import read_accelerate
 from .deepspeed import read_deepspeed
 from .reading import Reading
@@ -58,5 +59,6 @@ def _found(name: str, folder: Path) -> Path | None:
 
 def _absent(setting: Setting) -> Note:
     text = str(setting.value)
-    what = f"{text if len(text) <= 80 else f'{text[:77]}...'} is not there"
-    return Note(what, str(setting.origin), "what it sets is no part of what is said here")
+    file = text if len(text) <= 80 else f"{text[:77]}..."
+    why = Said("what it sets is no part of what is said here", "它所设置的内容这里不知道")
+    return Note(Said(f"{file} is not there", f"{file} 不存在"), str(setting.origin), why)

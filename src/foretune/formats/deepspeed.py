@@ -17,7 +17,7 @@ from typing import Any, Literal, cast, get_args, get_origin
 from ..errors import Problem, refuse
 from ..params.run import Run, parameters
 from ..params.setting import AUTO, Note, Origin, Setting
-from ..text import nearest, place
+from ..text import Said, nearest, place
 from .deepspeed_names import (
     ALIASES,
     ANY_CASE,
@@ -169,8 +169,15 @@ class _Reader:
         """The settings that a known key stands for."""
         origin, path = self.origin(keys), own_keys().get(name)
         if name in REMOVED:
-            what = f"{name} is refused by DeepSpeed since {REMOVED[name]}"
-            why = "what it was for is gone; earlier versions read it"
+            since = REMOVED[name]
+            what = Said(
+                f"{name} is refused by DeepSpeed since {since}",
+                f"DeepSpeed 从 {since} 起拒绝 {name}",
+            )
+            why = Said(
+                "what it was for is gone; earlier versions read it",
+                "它的功能已被删去；更早的版本会读取它",
+            )
             self.reading.notes.append(Note(what, str(origin), why, "no effect", name))
         if value is None and path is None:
             return  # as if it were not there
@@ -191,7 +198,10 @@ class _Reader:
             self.reading.problems.append(_no_section(name, value, self.origin(keys)))
             return
         if not value and name in TURNED_ON_BY_BEING_THERE:
-            what, why = f"{name} is turned on", "writing the section is enough; its defaults hold"
+            what = Said(f"{name} is turned on", f"{name} 被打开")
+            why = Said(
+                "writing the section is enough; its defaults hold", "写上配置块就算打开，取其默认值"
+            )
             self.reading.notes.append(Note(what, str(self.origin(keys)), why))
         self.walk(cast(dict[str, Any], value), keys)
 
@@ -202,7 +212,8 @@ class _Reader:
         return section == "scheduler.params" and self.schedule not in OWN_SCHEDULES
 
     def _bfloat16(self, value: object, keys: Names) -> None:
-        what, where = "bfloat16 is read as bf16", str(self.origin(keys))
+        what = Said("bfloat16 is read as bf16", "bfloat16 读作 bf16")
+        where = str(self.origin(keys))
         self.reading.notes.append(Note(what, where, BFLOAT16, "renamed", "bfloat16"))
         inner: dict[str, Any] = cast(dict[str, Any], value) if isinstance(value, dict) else {}
         for key, one in inner.items():
@@ -214,7 +225,11 @@ class _Reader:
 
     def _renamed(self, renamed: Renamed, value: object, keys: Names) -> None:
         name = ".".join(keys)
-        what = f"{name} is read as {renamed.key}" if renamed.key else f"{name} has no effect"
+        what = (
+            Said(f"{name} is read as {renamed.key}", f"{name} 读作 {renamed.key}")
+            if renamed.key
+            else Said(f"{name} has no effect", f"{name} 不起作用")
+        )
         kind = "renamed" if renamed.key else "no effect"
         self.reading.notes.append(Note(what, str(self.origin(keys)), renamed.why, kind, name))
         if renamed.turned_on is not None:

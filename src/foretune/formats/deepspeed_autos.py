@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 from ..params.arch.shape import Shape
 from ..params.run import Run
 from ..params.setting import AUTO, Origin, derived
+from ..text import Said
 from . import deepspeed
 from .deepspeed import HALVES, TOGETHER, own_keys
 
-Rule = Callable[[Run, "Shape | None", "int | None"], tuple[object, str]]
+Rule = Callable[[Run, "Shape | None", "int | None"], tuple[object, Said]]
 
 
 class ResolvedAuto(NamedTuple):
@@ -71,7 +72,8 @@ def _shared(run: Run, key: str, steps: int | None) -> tuple[object, Origin]:
     else:
         value = run.get(path)
     origin = run.origin(path)
-    return value, origin if origin.written else derived(f"the default of {path}")
+    default = Said(f"the default of {path}", f"{path} 的默认值")
+    return value, origin if origin.written else derived(default)
 
 
 def _warmup(warmup: float, steps: int | None) -> int | None:
@@ -82,27 +84,34 @@ def _warmup(warmup: float, steps: int | None) -> int | None:
     return None if steps is None else max(1, math.ceil(warmup * steps))
 
 
-def _total_batch(run: Run, shape: Shape | None, steps: int | None) -> tuple[object, str]:
+def _total_batch(run: Run, shape: Shape | None, steps: int | None) -> tuple[object, Said]:
     total = run.batch.micro * run.batch.accumulation * run.launch.all_processes
-    return total, "batch.micro x batch.accumulation x processes"
+    product = "batch.micro × batch.accumulation × "
+    return total, Said(f"{product}processes", f"{product}进程数")
 
 
 def _hidden(share: Callable[[int], int], words: str) -> Rule:
     """A size that follows from the width of the model."""
 
-    def rule(run: Run, shape: Shape | None, steps: int | None) -> tuple[object, str]:
+    def rule(run: Run, shape: Shape | None, steps: int | None) -> tuple[object, Said]:
         if shape is None:
-            return None, f"{words}; the model's config is not known here"
-        return share(shape.hidden), f"{words}, hidden_size = {shape.hidden:,}"
+            return None, Said(
+                f"{words}; the model's config is not known here", f"{words}；这里不知道模型配置"
+            )
+        width = f"hidden_size = {shape.hidden:,}"
+        return share(shape.hidden), Said(f"{words}, {width}", f"{words}，{width}")
 
     return rule
 
 
 def _half(name: str) -> Rule:
-    def rule(run: Run, shape: Shape | None, steps: int | None) -> tuple[object, str]:
+    def rule(run: Run, shape: Shape | None, steps: int | None) -> tuple[object, Said]:
         asked = [path for path in ("mixed", "full_eval") if getattr(run.precision, path) == name]
-        origins = [str(run.origin(f"precision.{path}")) for path in asked]
-        return bool(asked), ", ".join(origins) or f"no --{name} is given"
+        origins = [run.origin(f"precision.{path}") for path in asked]
+        if not origins:
+            return False, Said(f"no --{name} is given", f"没有写 --{name}")
+        told = (", ".join(one.in_language(lang) for one in origins) for lang in ("en", "zh"))
+        return True, Said(*told)
 
     return rule
 
@@ -110,17 +119,27 @@ def _half(name: str) -> Rule:
 def _accelerates(value: object) -> Rule:
     """What accelerate writes in place of an auto that transformers leaves."""
 
-    def rule(run: Run, shape: Shape | None, steps: int | None) -> tuple[object, str]:
-        return value, "accelerate's own default"
+    def rule(run: Run, shape: Shape | None, steps: int | None) -> tuple[object, Said]:
+        return value, Said("accelerate's own default", "accelerate 自己的默认值")
 
     return rule
 
 
-def _total_steps(run: Run, shape: Shape | None, steps: int | None) -> tuple[object, str]:
+def _zero(run: Run, shape: Shape | None, steps: int | None) -> tuple[object, Said]:
+    return 0, Said("transformers writes zero", "transformers 写入零")
+
+
+def _total_steps(run: Run, shape: Shape | None, steps: int | None) -> tuple[object, Said]:
     if run.schedule.max_steps is not None:
-        return run.schedule.max_steps, str(run.origin("schedule.max_steps"))
-    known = "the steps that the Trainer works out from rows, batch and epochs"
-    return steps, known if steps is not None else f"{known}; the rows are not known here"
+        origin = run.origin("schedule.max_steps")
+        return run.schedule.max_steps, Said(str(origin), origin.in_language("zh"))
+    known = Said(
+        "the steps that the Trainer works out from rows, batch and epochs",
+        "Trainer 由行数、批量和轮数算出的步数",
+    )
+    if steps is not None:
+        return steps, known
+    return None, Said(f"{known}; the rows are not known here", f"{known.zh}；这里不知道行数")
 
 
 ZERO = "zero_optimization."
@@ -132,14 +151,14 @@ RULES: dict[str, Rule] = {
     f"{ZERO}offload_optimizer.device": _accelerates("none"),
     f"{ZERO}offload_param.device": _accelerates("none"),
     f"{ZERO}stage3_gather_16bit_weights_on_model_save": _accelerates(False),
-    f"{ZERO}reduce_bucket_size": _hidden(lambda width: width * width, "hidden_size x hidden_size"),
+    f"{ZERO}reduce_bucket_size": _hidden(lambda width: width * width, "hidden_size × hidden_size"),
     f"{ZERO}stage3_prefetch_bucket_size": _hidden(
-        lambda width: int(0.9 * width * width), "0.9 x hidden_size x hidden_size"
+        lambda width: int(0.9 * width * width), "0.9 × hidden_size × hidden_size"
     ),
     f"{ZERO}stage3_param_persistence_threshold": _hidden(
-        lambda width: 10 * width, "10 x hidden_size"
+        lambda width: 10 * width, "10 × hidden_size"
     ),
-    "scheduler.params.warmup_min_lr": lambda run, shape, steps: (0, "transformers writes zero"),
+    "scheduler.params.warmup_min_lr": _zero,
     "scheduler.params.total_num_steps": _total_steps,
 }
 """Keys of DeepSpeed's own whose "auto" transformers or accelerate replaces."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..text import Said
+
 ALIASES = {
     f"zero_optimization.{name}": f"zero_optimization.stage3_{name}"
     for name in (
@@ -33,12 +35,15 @@ class Renamed:
 
     key: str
     """The key of today; '' where nothing reads it any more."""
-    why: str
+    why: Said
     turned_on: object = None
     """What a true stands for; None where the value is kept."""
 
 
-OFFLOAD = "DeepSpeed takes the old name for it still, with a warning"
+OFFLOAD = Said(
+    "DeepSpeed takes the old name for it still, with a warning",
+    "DeepSpeed 仍接受它的旧名，但会警告",
+)
 RENAMED = {
     "zero_optimization.cpu_offload": Renamed(
         "zero_optimization.offload_optimizer.device", OFFLOAD, "cpu"
@@ -47,21 +52,32 @@ RENAMED = {
         "zero_optimization.offload_param.device", OFFLOAD, "cpu"
     ),
     "zero_optimization.cpu_offload_use_pin_memory": Renamed(
-        "", "DeepSpeed takes it and reads it nowhere; pin_memory of the offload sections is read"
+        "",
+        Said(
+            "DeepSpeed takes it and reads it nowhere; pin_memory of the offload sections is read",
+            "DeepSpeed 接受它却从不读取；读取的是各卸载配置块中的 pin_memory",
+        ),
     ),
     "zero_optimization.stage3_gather_fp16_weights_on_model_save": Renamed(
         "zero_optimization.stage3_gather_16bit_weights_on_model_save",
-        "DeepSpeed takes the old name still, with a warning; accelerate knows the new one only",
+        Said(
+            "DeepSpeed takes the old name still, with a warning; accelerate knows the new one only",
+            "DeepSpeed 仍接受旧名，但会警告；accelerate 只认识新名",
+        ),
     ),
     "aio.thread_count": Renamed(
         "aio.intra_op_parallelism",
-        "DeepSpeed's documentation has the old name still; its code reads the new one only, so as "
-        "it stands the default holds",
+        Said(
+            "DeepSpeed's documentation has the old name still; its code reads the new one only, so "
+            "as it stands the default holds",
+            "DeepSpeed 的文档仍用旧名，代码只读取新名，因此照现在的写法取的是默认值",
+        ),
     ),
 }
-BFLOAT16 = (
+BFLOAT16 = Said(
     "accelerate adds a bf16 block of its own, and DeepSpeed then ignores this one; without "
-    "accelerate it is read as bf16"
+    "accelerate it is read as bf16",
+    "accelerate 会自己加上 bf16 配置块，DeepSpeed 随即忽略这一个；不经 accelerate 时它读作 bf16",
 )
 
 REMOVED = {

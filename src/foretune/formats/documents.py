@@ -12,8 +12,9 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import refuse
 from ..params.document import Document
+from ..params.run import expected
 from ..params.setting import Note
-from ..text import nearest, place
+from ..text import Said, nearest, place
 from .json_text import key_lines, mended, read_json
 
 S = TypeVar("S", bound=BaseModel)
@@ -41,8 +42,13 @@ def of_known_types(
                 key = str(error["loc"][0]) if error["loc"] else ""
                 if key not in given:
                     return section.model_construct(), notes
-                what = f"{key} = {_short(given.pop(key))} is no value that is known of it"
-                why = f"{error['msg'][:1].lower()}{error['msg'][1:]}"
+                value = _short(given.pop(key))
+                what = Said(
+                    f"{key} = {value} is no value that is known of it",
+                    f"{key} = {value} 不是它已知的取值",
+                )
+                taken = expected(section.model_fields[known[key]], "zh")
+                why = Said(f"{error['msg'][:1].lower()}{error['msg'][1:]}", f"它取 {taken}")
                 notes.append(Note(what, place(file, lines.get(key)), why))
 
 
@@ -58,19 +64,20 @@ def unknown_keys(
     file: str,
     lines: Mapping[str, int],
     *,
-    why: str,
+    why: Said,
 ) -> Iterator[Note]:
     """A note for each of the unknown keys of a file, with the nearest that is known."""
     known = list(known)
     for key in unknown:
         like = nearest(key, known, at_least=0.8)
-        reason = f"did you mean {like}?" if like and like not in keys else why
-        what = f"{key} is read by nothing here"
+        meant = Said(f"did you mean {like}?", f"是否想写 {like}？")
+        reason = meant if like and like not in keys else why
+        what = Said(f"{key} is read by nothing here", f"没有代码读取 {key}")
         yield Note(what, place(file, lines.get(key)), reason, "unknown", key)
 
 
 def read_document(
-    text: str, file: str, *, kind: str, section: type[BaseModel], unread: str
+    text: str, file: str, *, kind: str, section: type[BaseModel], unread: Said
 ) -> tuple[Document, list[Note]]:
     """A JSON file of declared keys; ``unread`` is why a key that is not declared has no effect.
 
@@ -89,7 +96,7 @@ def document_of(
     *,
     kind: str,
     section: type[BaseModel],
-    unread: str,
+    unread: Said,
 ) -> tuple[Document, list[Note]]:
     """The same from keys that were read already."""
     declared, notes = of_known_types(section, keys, file, lines)

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from ..params.document import Document
 from ..params.environment import Environment
 from ..params.setting import Note, Origin, is_secret
-from ..text import nearest
+from ..text import Said, nearest
 from .documents import field_names, of_known_types
 
-KIND = "environment"
+KIND = Said("environment", "环境变量")
 OTHERS = ("NCCL_", "TORCH_", "PYTORCH_", "HF_", "WANDB_", "ACCELERATE_", "DS_", "CUDA_", "FSDP_")
 """Beginnings of names of which there are many more than are declared here."""
 
@@ -46,4 +46,6 @@ def _unlike(
             continue
         like = nearest(name, known, at_least=0.9)
         if like is not None and not (name.startswith(OTHERS) and like.startswith(OTHERS)):
-            yield Note(f"{name} is no variable that is known", str(origin), f"did you mean {like}?")
+            what = Said(f"{name} is no variable that is known", f"{name} 不是已知的环境变量")
+            meant = Said(f"did you mean {like}?", f"是否想写 {like}？")
+            yield Note(what, str(origin), meant)

@@ -15,7 +15,7 @@ from functools import cache
 from ..errors import Problem, UserError
 from ..params.run import compose, parameters
 from ..params.setting import Note, Origin, Setting
-from ..text import nearest, place, sentence_list
+from ..text import Said, nearest, place, sentence_list
 from . import programs, training_arguments
 from .argument_text import Kind
 from .reading import Reading, alternatives, typed
@@ -66,8 +66,11 @@ def read_flags(words: Sequence[Word], file: str, program: str = "") -> Reading:
             argument = _take(word, rest, file, reading, program)
             if argument and argument.name in arguments:
                 first = arguments.pop(argument.name)
-                what = f"--{argument.name} is given twice: the last one counts"
-                why = f"first: {first.origin}"
+                what = Said(
+                    f"--{argument.name} is given twice: the last one counts",
+                    f"--{argument.name} 写了两次：以最后一个为准",
+                )
+                why = Said(f"first: {first.origin}", f"第一个：{first.origin}")
                 note = Note(what, str(argument.origin), why, "twice", argument.name)
                 reading.notes.append(note)
             if argument:
@@ -122,8 +125,9 @@ def _take(
     spelling = " ".join(one.raw or one.text for one in (word, *taken))
     origin = Origin(file, word.line, spelling)
     if name not in (written[2:], written[2:].replace("-", "_")) and not turned_off:
-        what = f"{written} read as --{name}"
-        reading.notes.append(Note(what, str(origin), "no other flag begins so"))
+        what = Said(f"{written} read as --{name}", f"{written} 读作 --{name}")
+        why = Said("no other flag begins so", "没有别的参数以此开头")
+        reading.notes.append(Note(what, str(origin), why))
     if given:
         taken = [Word(inline, word.raw, word.line, word.running, word.unset)]
     left = [value for value in taken if not value.vanished]
@@ -182,11 +186,15 @@ def _fits(argument: Argument) -> bool:
 def _notes_on(words: Iterable[Word], origin: Origin) -> Iterator[Note]:
     for word in words:
         if word.running:
-            what = f"{sentence_list(word.running)} is kept as it is written"
-            yield Note(what, str(origin), "only a running shell knows what it becomes")
+            kept = sentence_list(word.running)
+            what = Said(f"{kept} is kept as it is written", f"{kept} 按原样保留")
+            why = Said("only a running shell knows what it becomes", "运行时的 shell 才知道它的值")
+            yield Note(what, str(origin), why)
         if word.unset:
-            what = f"${', $'.join(word.unset)} is nothing"
-            yield Note(what, str(origin), "the script sets it nowhere before this line")
+            names = f"${', $'.join(word.unset)}"
+            what = Said(f"{names} is nothing", f"{names} 为空")
+            why = Said("the script sets it nowhere before this line", "脚本在此行之前没有给它赋值")
+            yield Note(what, str(origin), why)
 
 
 def _no_value(name: str, origin: Origin, words: Iterable[Word]) -> Problem:

@@ -8,11 +8,16 @@ from typing import Any
 from ..params.document import Document
 from ..params.generation_config import GenerationDefaults
 from ..params.setting import Note
+from ..text import Said
 from .documents import document_of, read_keys
 from .reading import Reading
 
-KIND = "generation config"
-UNREAD = "generate() does not read it"
+KIND = Said("generation config", "生成配置")
+UNREAD = Said("generate() does not read it", "generate() 不读取它")
+GREEDY = Said(
+    "do_sample is not on: the likeliest token is taken", "没有打开 do_sample：取概率最高的词元"
+)
+NEW_TOKENS = Said("max_new_tokens is given, and counts before it", "写了 max_new_tokens，以它为准")
 
 ONLY_SAMPLING: dict[str, float | None] = {
     "temperature": 1.0, "top_k": 50, "top_p": 1.0, "min_p": None, "top_h": None,
@@ -44,7 +49,7 @@ def of_keys(keys: Mapping[str, Any], file: str, lines: Mapping[str, int]) -> Rea
         lines,
         kind=KIND,
         section=GenerationDefaults,
-        unread="generate() does not read it",
+        unread=UNREAD,
     )
     return Reading(notes=[*notes, *without_effect(document)], documents=[document])
 
@@ -56,15 +61,16 @@ def without_effect(document: Document) -> Iterator[Note]:
     if not asked.do_sample:
         for key, neutral in ONLY_SAMPLING.items():
             if getattr(asked, key) not in (None, neutral):
-                yield _note(document, key, "do_sample is not on: the likeliest token is taken")
+                yield _note(document, key, GREEDY)
     if (asked.num_beams or 1) == 1:
         for key, neutral in ONLY_BEAMS.items():
             if getattr(asked, key) not in (None, neutral):
-                yield _note(document, key, "there is one beam")
+                yield _note(document, key, Said("there is one beam", "只有一个束"))
     if asked.max_new_tokens is not None and asked.max_length is not None:
-        yield _note(document, "max_length", "max_new_tokens is given, and counts before it")
+        yield _note(document, "max_length", NEW_TOKENS)
 
 
-def _note(document: Document, key: str, why: str) -> Note:
+def _note(document: Document, key: str, why: Said) -> Note:
     value = document.keys.get(key)
-    return Note(f"{key} = {value!r} has no effect", str(document.origin(key)), why)
+    what = Said(f"{key} = {value!r} has no effect", f"{key} = {value!r} 不起作用")
+    return Note(what, str(document.origin(key)), why)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from ..errors import UserError, refuse
 from ..params.setting import Note
-from ..text import place
+from ..text import Said, place
 
 Path = tuple[str, ...]
 TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|[{}\[\]]')
@@ -94,15 +94,32 @@ def mended(text: str, file: str) -> tuple[str, list[Note]]:
     notes: list[Note] = []
     plain = ODD_BLANKS.sub(lambda found: found[1] or " ", text)
     if plain != text:
-        why = "they come from a web page; other programs cannot read a file that has them"
-        notes.append(Note("blanks that JSON does not know are read as blanks", file, why))
+        what = Said(
+            "blanks that JSON does not know are read as blanks", "JSON 不认识的空白当作空格读取"
+        )
+        why = Said(
+            "they come from a web page; other programs cannot read a file that has them",
+            "它们来自网页，别的程序读不了这样的文件",
+        )
+        notes.append(Note(what, file, why))
     if named := CLASS_IN_FRONT.match(plain):
-        what = f"{named[0].strip()!r} in front of the bracket is left out"
-        notes.append(Note(what, file, "transformers prints a config so"))
+        front = repr(named[0].strip())
+        what = Said(f"{front} in front of the bracket is left out", f"去掉了括号前的 {front}")
+        why = Said("transformers prints a config so", "transformers 打印配置时会带上它")
+        notes.append(Note(what, file, why))
         plain = "\n" * named[0].count("\n") + plain[named.end() :]
     if BARE_KEY.match(plain):  # copied without its first line, or without its first and last
         inner = plain.rstrip().rstrip(",")
         closed = inner.endswith("}") and inner.count("}") > inner.count("{")
         plain = f"{{{inner}" + ("" if closed else "}")
-        notes.append(Note("the outer brackets are missing", file, "read as if they were there"))
+        what = Said("the outer brackets are missing", "缺少最外层的括号")
+        notes.append(Note(what, file, Said("read as if they were there", "按有括号读取")))
     return plain, notes
+
+
+def plain(value: object) -> object:
+    """A value as JSON has it: tuples as lists, 3.0 as 3."""
+    if isinstance(value, tuple | list):
+        return [plain(one) for one in cast(tuple[object, ...], value)]
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+    return int(cast(float, value)) if whole else value

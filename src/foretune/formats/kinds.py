@@ -12,7 +12,7 @@ from ..errors import refuse
 from ..params.arch import family_of
 from ..params.run import parameters
 from ..params.setting import Note
-from ..text import sentence_list
+from ..text import Said, sentence_list
 from . import accelerate, marks
 from .deepspeed import is_deepspeed
 from .flags import names
@@ -24,20 +24,20 @@ Kind = Literal[
     "deepspeed", "accelerate", "adapter", "generation", "tokenizer", "factory",
 ]  # fmt: skip
 
-TAKEN_FOR: dict[Kind, str] = {
-    "shell": "a training script",
-    "yaml": "a run file in YAML",
-    "toml": "a run file in TOML",
-    "json": "a run file in JSON",
-    "arguments": "arguments of a training script",
-    "config": "a model's config.json",
-    "state": "a Trainer's state",
-    "deepspeed": "DeepSpeed's ds_config.json",
-    "accelerate": "accelerate's configuration",
-    "adapter": "PEFT's adapter_config.json",
-    "generation": "a model's generation_config.json",
-    "tokenizer": "a tokenizer's config",
-    "factory": "a file of LLaMA-Factory",
+TAKEN_FOR: dict[Kind, Said] = {
+    "shell": Said("a training script", "训练脚本"),
+    "yaml": Said("a run file in YAML", "YAML 写的运行文件"),
+    "toml": Said("a run file in TOML", "TOML 写的运行文件"),
+    "json": Said("a run file in JSON", "JSON 写的运行文件"),
+    "arguments": Said("arguments of a training script", "训练脚本的参数"),
+    "config": Said("a model's config.json", "模型的 config.json"),
+    "state": Said("a Trainer's state", "Trainer 的状态"),
+    "deepspeed": Said("DeepSpeed's ds_config.json", "DeepSpeed 的 ds_config.json"),
+    "accelerate": Said("accelerate's configuration", "accelerate 的配置"),
+    "adapter": Said("PEFT's adapter_config.json", "PEFT 的 adapter_config.json"),
+    "generation": Said("a model's generation_config.json", "模型的 generation_config.json"),
+    "tokenizer": Said("a tokenizer's config", "分词器的配置"),
+    "factory": Said("a file of LLaMA-Factory", "LLaMA-Factory 的文件"),
 }
 """What text of a kind is said to be, where its name does not say so; what is pasted says more."""
 
@@ -74,8 +74,11 @@ def taken_for(kind: Kind, text: str, name: str) -> Iterator[Note]:
     """What a text was taken for whose name does not say what it is."""
     flat = kind == "shell" and "\n" not in text.strip() and " --" in text
     if kind in TAKEN_FOR and (PurePosixPath(name).suffix.lower() not in SUFFIXES or flat):
-        what = TAKEN_FOR[kind] + (" that was flattened into one line" if flat else "")
-        yield Note(f"taken for {what}", name, "its content says what it is")
+        taken = TAKEN_FOR[kind]
+        what = Said(f"taken for {taken}", f"当作{taken.zh}")
+        if flat:
+            what = Said(f"{what} that was flattened into one line", f"{what.zh}，它被压成了一行")
+        yield Note(what, name, Said("its content says what it is", "由内容判断"))
 
 
 FIRST_LINE = re.compile(r"^[^\S\n]*[^\s#].*$", re.MULTILINE)

@@ -1,7 +1,6 @@
 """What stands in front of a training program: python, torchrun, deepspeed, accelerate launch.
 
-The options are those of torch 2.13 (torch/distributed/run.py) and DeepSpeed 0.17
-(launcher/runner.py); those of `accelerate launch` are declared (formats/accelerate.py).
+Their options are declared: params/launchers (torchrun, deepspeed) and params/accelerate.
 """
 
 from __future__ import annotations
@@ -9,13 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from ..errors import Problem, UserError, refuse
+from ..params.declare import facts_of
+from ..params.run import parameters
 from ..params.setting import Note, Origin, Setting, is_secret
-from ..text import nearest, place, sentence_list
+from ..text import Said, nearest, place, sentence_list
 from . import accelerate
-from .reading import Reading
+from .reading import Reading, typed
 from .shell import Command, Script, Word
 
 SWITCH, VALUE = False, True
@@ -28,38 +29,43 @@ def _options(*, switches: str = "", values: str = "") -> Options:
 
 
 PYTHON = _options(switches="u O OO B s S E I P v q d b x i V version h help", values="X W m c")
-TORCHRUN = _options(
-    switches="standalone m module no_python run_path virtual_local_rank use_env",
-    values=(
-        "nnodes nproc_per_node node_rank master_addr master_port rdzv_backend rdzv_endpoint"
-        " rdzv_id rdzv_conf max_restarts monitor_interval start_method event_log_handler role"
-        " log_dir r redirects t tee local_ranks_filter duplicate_stdout_filters"
-        " duplicate_stderr_filters local_addr logs_specs numa_binding signals_to_handle"
-        " shutdown_timeout"
-    ),
-)
-DEEPSPEED = _options(
-    switches=(
-        "module no_python no_local_rank no_ssh no_ssh_check force_multi save_pid elastic_training"
-        " bind_cores_to_rank"
-    ),
-    values=(
-        "H hostfile i include e exclude num_nodes num_gpus min_elastic_nodes max_elastic_nodes"
-        " master_port master_addr node_rank launcher launcher_args enable_each_rank_log"
-        " autotuning bind_core_list ssh_port venv_script"
-    ),
-)
-ACCELERATE: Options = accelerate.options()
-TABLES = {"python": PYTHON, "torchrun": TORCHRUN, "deepspeed": DEEPSPEED, "accelerate": ACCELERATE}
 KEYS = {
     "CUDA_VISIBLE_DEVICES": "launch.visible_devices",
     "nproc_per_node": "launch.processes",
     "nnodes": "launch.nodes",
     "num_gpus": "launch.processes",
+    "num_accelerators": "launch.processes",
     "num_nodes": "launch.nodes",
 }
-"""What of the environment and of torchrun's and deepspeed's options is a parameter of ours."""
+"""What of the environment and of torchrun's and deepspeed's options is a parameter of ours; every
+other option is a parameter of its own name in ``launchers``."""
 
+SHORT = {
+    "torchrun": {"m": "module", "r": "redirects", "t": "tee"},
+    "deepspeed": {"H": "hostfile", "i": "include", "e": "exclude", "q": "quiet"},
+}
+COUNTS = {
+    "torchrun": ("nnodes", "nproc_per_node"),
+    "deepspeed": ("num_nodes", "num_gpus", "num_accelerators"),
+}
+
+
+def options(launcher: str) -> Options:
+    """The options of torchrun or deepspeed, from their declarations."""
+    prefix = f"launchers.{launcher}."
+    own = {
+        path.removeprefix(prefix): SWITCH if field.annotation is bool else VALUE
+        for path, field in parameters().items()
+        if path.startswith(prefix)
+    }
+    short = {letter: own[name] for letter, name in SHORT[launcher].items()}
+    return {**own, **short, **dict.fromkeys(COUNTS[launcher], VALUE)}
+
+
+TORCHRUN = options("torchrun")
+DEEPSPEED = options("deepspeed")
+ACCELERATE: Options = accelerate.options()
+TABLES = {"python": PYTHON, "torchrun": TORCHRUN, "deepspeed": DEEPSPEED, "accelerate": ACCELERATE}
 MODULES = {
     "torch.distributed.run": "torchrun",
     "torch.distributed.launch": "torchrun",
@@ -209,8 +215,10 @@ def _no_such_option(word: Word, launcher: str, known: Options, file: str) -> Use
     )
 
 
-def read_launch(launch: Launch) -> Reading:
-    """The settings that stand in front of the program's own arguments."""
+def read_launch(launch: Launch, folder: Path = Path()) -> Reading:
+    """The settings that stand in front of the program's own arguments. A hostfile is looked for in
+    the script's folder and in the working folder.
+    """
     reading = Reading()
     first = launch.command.words[0]
     origin = Origin(launch.file, launch.command.line, f"{first.raw} ... {launch.program.raw}")
@@ -223,7 +231,15 @@ def read_launch(launch: Launch) -> Reading:
     }
     if launch.launcher in read:
         read[launch.launcher](launch, reading)
+    if launch.launcher == "deepspeed":
+        from .hostfile import read_hosts
+
+        reading.add(read_hosts(reading, folder))
+        _note_processes(launch, reading)
     return reading
+
+
+NO_COUNT = Said("the number of processes is not in the script", "脚本里没有写进程数")
 
 
 def _read_environment(launch: Launch, reading: Reading) -> None:
@@ -231,9 +247,13 @@ def _read_environment(launch: Launch, reading: Reading) -> None:
     for name, word in launch.environment.items():
         here = Origin(launch.file, word.line, f"{name}=***" if is_secret(name) else word.raw)
         if word.running or word.unset:
-            why = "its value is known only when the script runs; foretune leaves yours as it is"
-            reading.notes.append(Note(f"{name} is not taken over", str(here), why))
-        elif name in KEYS:
+            why = Said(
+                "its value is known only when the script runs; foretune leaves yours as it is",
+                "它的值在脚本运行时才知道；foretune 保留你环境中的值",
+            )
+            what = Said(f"{name} is not taken over", f"没有采用 {name}")
+            reading.notes.append(Note(what, str(here), why))
+        elif name == "CUDA_VISIBLE_DEVICES":
             reading.settings.append(Setting(KEYS[name], word.text, here))
         else:
             known[name] = word.text, here
@@ -248,8 +268,12 @@ def _read_environment(launch: Launch, reading: Reading) -> None:
         reading.notes += notes
     if kept := launch.command.kept_back.get("CUDA_VISIBLE_DEVICES"):
         where = str(Origin(launch.file, kept.line, kept.raw))
-        why = "it is set for the script alone; to reach the program it needs `export` in front"
-        reading.notes.append(Note("CUDA_VISIBLE_DEVICES has no effect", where, why))
+        why = Said(
+            "it is set for the script alone; to reach the program it needs `export` in front",
+            "它只在脚本内有效；要传给程序，前面需要写 `export`",
+        )
+        what = Said("CUDA_VISIBLE_DEVICES has no effect", "CUDA_VISIBLE_DEVICES 不起作用")
+        reading.notes.append(Note(what, where, why))
 
 
 def _read_count(option: Option, path: str, reading: Reading) -> None:
@@ -270,61 +294,99 @@ def _unknown_count(option: Option, path: str) -> Problem:
     )
 
 
-def _note(reading: Reading, option: Option, what: str, why: str) -> None:
+def _note(reading: Reading, option: Option, what: Said, why: Said) -> None:
     reading.notes.append(Note(what, str(option.origin), why))
 
 
 def _read_torchrun(launch: Launch, reading: Reading) -> None:
     for option in launch.options:
         if option.name == "nproc_per_node" and option.value.text in ("gpu", "auto", "cpu", "xpu"):
-            what = "the number of processes is not in the script"
-            why = "torchrun starts one per device; --set launch.processes=... says how many"
-            _note(reading, option, what, why)
+            why = Said(
+                "torchrun starts one per device; --set launch.processes=... says how many",
+                "torchrun 为每个设备启动一个进程；用 --set launch.processes=... 说明数量",
+            )
+            _note(reading, option, NO_COUNT, why)
         elif option.name == "nproc_per_node":
             _read_count(option, "launch.processes", reading)
         elif option.name == "nnodes" and ":" in option.value.text:
             most = option.value.text.rpartition(":")[2]
             reading.settings.append(Setting("launch.nodes", most, option.origin, text=True))
-            _note(reading, option, f"read as {most} nodes", "torchrun may start with fewer")
+            what = Said(f"read as {most} nodes", f"读作 {most} 个节点")
+            why = Said("torchrun may start with fewer", "torchrun 可能以更少的节点启动")
+            _note(reading, option, what, why)
         elif option.name == "nnodes":
             _read_count(option, "launch.nodes", reading)
+        else:
+            _read_own(option, "torchrun", reading)
 
 
 def _read_deepspeed(launch: Launch, reading: Reading) -> None:
     for option in launch.options:
-        text = option.value.text
-        if option.name == "num_gpus":
+        if option.name in ("num_gpus", "num_accelerators"):
             _read_count(option, "launch.processes", reading)
         elif option.name == "num_nodes":
             _read_count(option, "launch.nodes", reading)
-        elif option.name in ("include", "i") and re.fullmatch(r"[\w.-]+:\d+(,\d+)*", text):
-            devices = text.partition(":")[2]
-            count = len(devices.split(","))
-            reading.settings.append(Setting("launch.processes", count, option.origin))
-            reading.settings.append(Setting("launch.visible_devices", devices, option.origin))
-        elif option.name in ("include", "i", "exclude", "e", "hostfile", "H") and text:
-            why = "it names machines or devices; --set launch.nodes=... launch.processes=..."
-            _note(reading, option, "where the processes run is not taken over", why)
-    _note_processes(launch, reading)
+        else:
+            _read_own(option, "deepspeed", reading)
+
+
+def _read_own(option: Option, launcher: str, reading: Reading) -> None:
+    """An option that only its launcher has."""
+    name, value = SHORT[launcher].get(option.name, option.name), option.value
+    path = f"launchers.{launcher}.{name}"
+    if value.running or value.unset:
+        what = Said(f"{option.name} is not taken over", f"没有读入 {option.name}")
+        why = Said("its value is known only when the script runs", "它的值要到脚本运行时才知道")
+        if facts_of(parameters()[path]).matters > 1:  # a port may be any
+            _note(reading, option, what, why)
+        return
+    switch = TABLES[launcher][option.name] is SWITCH
+    text = value.text.lower() if name == "launcher" else value.text
+    if switch or text:
+        meaning = True if switch else typed(path, text)
+        reading.settings.append(Setting(path, meaning, option.origin, text=not switch))
 
 
 def _note_processes(launch: Launch, reading: Reading) -> None:
     if not any(setting.path == "launch.processes" for setting in reading.settings):
-        why = f"{launch.launcher} starts one per GPU; --set launch.processes=... says how many"
+        why = Said(
+            f"{launch.launcher} starts one per GPU; --set launch.processes=... says how many",
+            f"{launch.launcher} 每个 GPU 启动一个；用 --set launch.processes=... 说明数量",
+        )
         where = place(launch.file, launch.command.line)
-        reading.notes.append(Note("the number of processes is not in the script", where, why))
+        reading.notes.append(Note(NO_COUNT, where, why))
+
+
+SWITCHED_ON_BY = {
+    "deepspeed_config": "use_deepspeed",
+    "fsdp_config": "use_fsdp",
+    "megatron_lm_config": "use_megatron_lm",
+    "parallelism_config": "use_parallelism_config",
+}
+"""The flag of accelerate without which nothing reads those of a section; its file may have the same
+by distributed_type."""
 
 
 def _read_accelerate(launch: Launch, reading: Reading) -> None:
     machines = [one.value.text for one in launch.options if one.name == "num_machines"]
+    given = {option.name for option in launch.options}
     for option in launch.options:
         path, value = accelerate.flags()[option.name], option.value
-        if ACCELERATE[option.name] is VALUE and (value.running or value.unset or value.vanished):
+        switch = SWITCHED_ON_BY.get(accelerate.section_of(option.name), "")
+        if switch and not given & {switch, "config_file"}:
+            what = Said(f"--{option.name} has no effect", f"--{option.name} 不起作用")
+            why = Said(
+                f"accelerate reads it only with --{switch}, or with a file that says so",
+                f"只有写了 --{switch}（或由配置文件指定），accelerate 才会读取它",
+            )
+            note = Note(what, str(option.origin), why, "no effect", option.name)
+            reading.notes.append(note)
+        elif ACCELERATE[option.name] is VALUE and (value.running or value.unset or value.vanished):
             reading.doubts.append((path, _unknown_count(option, path)))
         else:
-            given = (option.name, value.text, option.origin, machines[-1] if machines else "1")
-            reading.settings += accelerate.read_flag(*given)
-    if not any(option.name == "config_file" for option in launch.options):
+            taken = (option.name, value.text, option.origin, machines[-1] if machines else "1")
+            reading.settings += accelerate.read_flag(*taken)
+    if "config_file" not in given:
         _note_processes(launch, reading)
 
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import Problem, UserError, refuse
-from ..params.run import parameters
+from ..params.run import Run, parameters
 from ..params.setting import Note, Origin, Setting, derived
-from ..text import nearest, sentence_list
+from ..text import Said, nearest, sentence_list
 from . import training_arguments
 from .argument_text import boolean
-from .json_text import read_json
+from .command import trainers_arguments
+from .json_text import plain, read_json
 from .llama_factory_names import UNREAD
 from .reading import Reading
 from .yaml_text import read_yaml
@@ -103,7 +104,8 @@ def read_factory(text: str, file: str) -> Reading:
         elif key == "stage":
             reading.problems += _other_stage(value, origin)
         elif key in UNREAD:
-            reading.notes.append(Note(f"{key} has no counterpart", str(origin), UNREAD[key]))
+            what = Said(f"{key} has no counterpart", f"{key} 在这里没有对应项")
+            reading.notes.append(Note(what, str(origin), UNREAD[key]))
         elif key not in DATA:
             reading.problems.append(_unknown(key, origin))
     _add_arguments(reading, theirs)
@@ -123,7 +125,9 @@ def _add_arguments(reading: Reading, theirs: list[tuple[str, object, Origin]]) -
 
 def _by_itself(written: Values) -> Iterator[Setting]:
     """What it does where nobody asks: weaker than anything that is written."""
-    reason = derived("LLaMA-Factory does so where nothing is written")
+    reason = derived(
+        Said("LLaMA-Factory does so where nothing is written", "没有写时 LLaMA-Factory 如此")
+    )
     yield Setting("method.name", "lora", reason)
     yield Setting("data.max_length", CUTOFF, reason)
     yield Setting("data.trained_answers", "every", reason)
@@ -135,7 +139,12 @@ def _by_itself(written: Values) -> Iterator[Setting]:
         yield Setting("method.lora.targets", ["all-linear"], reason)
         rank = written.get("lora_rank", 8)
         if isinstance(rank, int):
-            twice = derived("LLaMA-Factory takes twice the rank where nothing is written")
+            twice = derived(
+                Said(
+                    "LLaMA-Factory takes twice the rank where nothing is written",
+                    "没有写时 LLaMA-Factory 取秩的两倍",
+                )
+            )
             yield Setting("method.lora.alpha", float(2 * rank), twice)
 
 
@@ -208,9 +217,16 @@ def _data(written: Values, file: str, lines: Mapping[str, int]) -> Reading:
             continue
         entry, place = _entry(names[0], written, file) if len(names) == 1 else (None, None)
         if entry is None or place is None:
-            what = f"{key} {sentence_list(names)} is not read"
-            why = f"it names entries of {INFO}, which is not here, or are several"
-            reading.notes.append(Note(f"{what}: give --set {path}=FILE", str(origin), why))
+            instead = f"--set {path}=FILE"
+            what = Said(
+                f"{key} {sentence_list(names)} is not read: give {instead}",
+                f"没有读取 {key} {sentence_list(names, language='zh')}：请给出 {instead}",
+            )
+            why = Said(
+                f"it names entries of {INFO}, which is not here, or are several",
+                f"它写的是 {INFO} 中的条目，而该文件不在这里，或写了不止一个",
+            )
+            reading.notes.append(Note(what, str(origin), why))
             continue
         reading.settings.append(Setting(path, str(place.parent / str(entry["file_name"])), origin))
         if key == "dataset":
@@ -250,8 +266,11 @@ def _columns(entry: Values, origin: Origin, info: str) -> Reading:
             "data.history_column": named.get("history"),
         }
         if query := named.get("query", "input"):
-            what = f"the column {query!r} is not read"
-            why = "LLaMA-Factory joins it to the prompt, with a line end between"
+            what = Said(f"the column {query!r} is not read", f"没有读取列 {query!r}")
+            why = Said(
+                "LLaMA-Factory joins it to the prompt, with a line end between",
+                "LLaMA-Factory 把它接在提示之后，中间换行",
+            )
             reading.notes.append(Note(what, info, why))
     reading.settings += [
         Setting(path, str(value), origin) for path, value in settings.items() if value
@@ -302,3 +321,57 @@ def _unknown(key: str, origin: Origin) -> Problem:
 def paths() -> set[str]:
     """The parameters behind its names; each is one of ours."""
     return set(KEYS.values()) & parameters().keys()
+
+
+SEVERAL_NAMES = ("num_beams",)
+"""Names that another of KEYS says, too."""
+
+
+def write(run: Run, default: Run) -> dict[str, object]:
+    """The names and values of its file for a run: what was written, and what differs from what it
+    does by itself. Its data are entries of dataset_info.json, which is a file of its own.
+
+    Raises:
+        UserError: for a method that it does not have.
+    """
+    method = run.method.name or "full"
+    if method not in METHODS:
+        raise refuse(
+            what=f"method.name is {method!r}",
+            where=str(run.origin("method.name")),
+            why=f"LLaMA-Factory tunes by {sentence_list(METHODS)} and other methods, and has no "
+            "P-Tuning v2",
+            fix="set method.name to lora, or stay here for it",
+        )
+    found: dict[str, object] = {"stage": STAGE, "finetuning_type": method}
+    for name, path in KEYS.items():
+        value = run.get(path)
+        if name not in (*SEVERAL_NAMES, *found) and (
+            run.written(path) or value != default.get(path)
+        ):
+            found[name] = _spelled(name, value)
+    taken = {*KEYS.values(), "launch.train"}
+    found |= {"do_train": run.launch.train} if run.launch.train else {}
+    found |= trainers_arguments(run, default, taken)
+    return {name: plain(value) for name, value in found.items() if value is not None}
+
+
+def _spelled(name: str, value: Any) -> object:
+    """A value of ours as it has it; None where it cannot say it, or need not."""
+    if name == "flash_attn":
+        return {kernel: word for word, kernel in ATTENTION.items()}.get(str(value))
+    if name == "pure_bf16":
+        return True if value == "bfloat16" else None
+    if name == "disable_shuffling":
+        return True if value == "sequential" else None
+    if name == "disable_gradient_checkpointing":
+        return not value
+    if name == "use_reentrant_gc":
+        return _mapping(value).get("use_reentrant")
+    if name == "mask_history":
+        return {"last": True, "every": False}.get(str(value))
+    if name == "pissa_init":
+        return True if str(value) == f"pissa_niter_{PISSA_ITERATIONS}" else None
+    if name in ("lora_target", "additional_target") and value is not None:
+        return "all" if tuple(value) == ("all-linear",) else ",".join(value)
+    return value

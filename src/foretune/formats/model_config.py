@@ -17,7 +17,7 @@ from ..params.arch.shape import Shape
 from ..params.document import Document
 from ..params.run import Run
 from ..params.setting import Note
-from ..text import place, sentence_list
+from ..text import Said, place, sentence_list
 from .documents import field_names, of_known_types, unknown_keys
 from .json_text import key_lines, mended, read_json
 
@@ -72,8 +72,12 @@ def _keys(text: str, file: str) -> tuple[dict[str, Any], dict[str, int], list[No
     lines: dict[str, int] = {}
     for path, line in key_lines(text):
         if len(path) == 1 and path[0] in lines:
-            why = f"it stands in line {lines[path[0]]} too; JSON readers take the last"
-            what = f"{path[0]} is given twice"
+            line_before = lines[path[0]]
+            why = Said(
+                f"it stands in line {line_before} too; JSON readers take the last",
+                f"第 {line_before} 行也有；读取 JSON 的程序以最后一个为准",
+            )
+            what = Said(f"{path[0]} is given twice", f"{path[0]} 写了两次")
             notes.append(Note(what, place(file, line), why, "twice", str(path[0])))
         lines[path[0]] = line if len(path) == 1 else lines[path[0]]
     return cast(dict[str, Any], keys), lines, notes
@@ -101,11 +105,14 @@ def _architecture(
     return architecture, notes
 
 
-ANYBODY = "anybody may add keys to it"
-MOVED = "transformers 5 leaves it out of a model's config; it belongs into generation_config.json"
+ANYBODY = Said("anybody may add keys to it", "任何人都可以往里面加键")
+MOVED = Said(
+    "transformers 5 leaves it out of a model's config; it belongs into generation_config.json",
+    "transformers 5 不再把它放在模型配置里；它属于 generation_config.json",
+)
 
 
-KIND = "model config"
+KIND = Said("model config", "模型配置")
 """What the document of a model is called that is no file of its own, or of no known family."""
 
 
@@ -157,12 +164,18 @@ def _at_its_line(problem: Problem, lines: Mapping[str, int], file: str) -> Probl
 def _unknown_family(keys: Mapping[str, Any], file: str, lines: Mapping[str, int]) -> Note:
     family = keys.get("model_type")
     named = (one.__name__ for one in families() if issubclass(one, Architecture))
-    known = sentence_list(dict.fromkeys(named))
-    return Note(
-        f"model_type {family!r} is no family known here" if family else "no model_type is given",
-        place(file, lines.get("model_type")),
-        f"nothing can be said of the model's sizes; known are {known}",
+    known = list(dict.fromkeys(named))
+    what = Said("no model_type is given", "没有写 model_type")
+    if family:
+        what = Said(
+            f"model_type {family!r} is no family known here",
+            f"model_type {family!r} 不是已知的模型族",
+        )
+    why = Said(
+        f"nothing can be said of the model's sizes; known are {sentence_list(known)}",
+        f"无法推算该模型的尺寸；已知的有 {sentence_list(known, language='zh')}",
     )
+    return Note(what, place(file, lines.get("model_type")), why)
 
 
 def file_in(folder: Path) -> Path | None:

@@ -12,10 +12,14 @@ from typing import cast
 
 from ..params.run import parameters
 from ..params.setting import Note, Origin, Setting, derived
+from ..text import Said
 from .argument_text import Kind
 from .reading import typed
 
 PROGRAM: str = "main.py"
+AUTHORS = Said(
+    f"{PROGRAM} of ChatGLM-6B and ChatGLM2-6B", f"ChatGLM-6B 与 ChatGLM2-6B 的 {PROGRAM} "
+)
 
 KEYS: dict[str, str] = {
     # ModelArguments
@@ -62,6 +66,12 @@ UNREAD: dict[str, Kind] = {
 """Arguments without an effect: main.py never reads the first four; the last is about a cache of
 encoded rows, which foretune does not keep.
 """
+
+NEVER_READ = Said("main.py declares it and never reads it", "main.py 声明了它，却从不读取")
+NO_CACHE = Said(
+    "no cache of encoded rows is kept: they are encoded anew for every run",
+    "不保存已编码数据的缓存：每次运行都重新编码",
+)
 
 LORA: dict[str, str] = {
     "lora_rank": "method.lora.rank",
@@ -115,10 +125,14 @@ def note(name: str, origin: Origin) -> Note | None:
     """What a reader should know of an argument: that it has no effect."""
     if name not in UNREAD:
         return None
-    why = "main.py declares it and never reads it"
-    if name == "overwrite_cache":
-        why = "no cache of encoded rows is kept: they are encoded anew for every run"
-    return Note(f"{name} has no effect", str(origin), why, "no effect", name)
+    why = why_unread(name)
+    what = Said(f"{name} has no effect", f"{name} 不起作用")
+    return Note(what, str(origin), why, "no effect", name)
+
+
+def why_unread(name: str) -> Said:
+    """Why one of ``UNREAD`` has no effect."""
+    return NO_CACHE if name == "overwrite_cache" else NEVER_READ
 
 
 def implied(settings: Sequence[Setting], programs: Iterable[str]) -> Iterator[Setting]:
@@ -128,7 +142,7 @@ def implied(settings: Sequence[Setting], programs: Iterable[str]) -> Iterator[Se
     """
     official = PROGRAM in programs
     if official:
-        reason = derived(f"{PROGRAM} of ChatGLM-6B and ChatGLM2-6B always does so")
+        reason = derived(Said(f"{AUTHORS} always does so", f"{AUTHORS.zh}总是如此"))
         yield Setting("batch.gradient_checkpointing", True, reason)
         yield Setting("generate.do_sample", True, reason)
         yield Setting("generate.top_p", 0.7, reason)
@@ -139,11 +153,14 @@ def implied(settings: Sequence[Setting], programs: Iterable[str]) -> Iterator[Se
         method = named[-1]
     elif asking:
         method, spelling = _method_of(asking[-1]), asking[-1].origin.spelling
-        yield Setting("method.name", method, derived(f"{spelling} is written"))
+        reason = derived(Said(f"{spelling} is written", f"写了 {spelling}"))
+        yield Setting("method.name", method, reason)
     else:
         method = "full"
     if official and method == "full":
-        reason = derived(f"{PROGRAM} of ChatGLM-6B and ChatGLM2-6B does so without pre_seq_len")
+        reason = derived(
+            Said(f"{AUTHORS} does so without pre_seq_len", f"没有 pre_seq_len 时{AUTHORS.zh}如此")
+        )
         yield Setting("precision.dtype", "float32", reason)
         if not named:
             yield Setting("method.name", method, reason)

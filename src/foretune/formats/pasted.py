@@ -14,7 +14,7 @@ from ..errors import refuse
 from ..params.arch import Family, families, family_of
 from ..params.run import parameters
 from ..params.setting import Note, Origin, Setting
-from ..text import place, sentence_list
+from ..text import Said, place, sentence_list
 from . import peft
 from .flags import names, read_mapping
 from .model_config import document_of
@@ -23,18 +23,22 @@ from .reading import Reading
 
 Owner = Literal["config", "arguments", "run", "adapter", "generation", "nobody"]
 
-TAKEN_FOR: dict[Owner, str] = {
-    "config": "the sizes of a model ({family})",
-    "arguments": "arguments of a training script",
-    "run": "parameters of a run",
-    "adapter": "an adapter of PEFT",
-    "generation": "the settings of generate()",
-    "nobody": "something that is read by nothing here",
+TAKEN_FOR: dict[Owner, Said] = {
+    "config": Said("the sizes of a model ({family})", "模型的尺寸（{family}）"),
+    "arguments": Said("arguments of a training script", "训练脚本的参数"),
+    "run": Said("parameters of a run", "训练的参数"),
+    "adapter": Said("an adapter of PEFT", "PEFT 适配器"),
+    "generation": Said("the settings of generate()", "generate() 的设置"),
+    "nobody": Said("something that is read by nothing here", "这里没有代码读取的内容"),
 }
 FORMS = {
-    "lines": "lines of `key = value`",
-    "class": "the source of class {name}; its defaults are read",
-    "call": "a call of {name}, or what printing one gives",
+    "lines": Said("lines of `key = value`", "若干行 `键 = 值`"),
+    "class": Said(
+        "the source of class {name}; its defaults are read", "类 {name} 的源码，读取其中的默认值"
+    ),
+    "call": Said(
+        "a call of {name}, or what printing one gives", "对 {name} 的一次调用，或其打印结果"
+    ),
 }
 
 
@@ -113,15 +117,29 @@ def read_pasted(text: str, file: str) -> Reading:
 def _about(fragment: Fragment, owner: Owner, file: str) -> Iterator[Note]:
     """What it was taken for, and what in it was not read."""
     family = _family(fragment)
-    what = TAKEN_FOR[owner].format(family=family.__name__ if family else "")
-    form = FORMS[fragment.form].format(name=fragment.name)
-    yield Note(f"taken for {what}", place(file, min(fragment.lines.values())), f"it is {form}")
+    taken = _filled(TAKEN_FOR[owner], family=family.__name__ if family else "")
+    form = _filled(FORMS[fragment.form], name=fragment.name)
+    what = Said(f"taken for {taken}", f"当作{taken.zh}")
+    why = Said(f"it is {form}", f"它是{form.zh}")
+    yield Note(what, place(file, min(fragment.lines.values())), why)
     for name, line in fragment.twice.items():
-        why = f"it stands in line {line} too; the last one counts"
-        yield Note(f"{name} is given twice", place(file, fragment.lines[name]), why)
+        what = Said(f"{name} is given twice", f"{name} 写了两次")
+        why = Said(
+            f"it stands in line {line} too; the last one counts",
+            f"第 {line} 行也有；以最后一个为准",
+        )
+        yield Note(what, place(file, fragment.lines[name]), why)
     for name, line in fragment.unread.items():
-        why = "its value is an expression that only the running program knows"
-        yield Note(f"{name} is not read", place(file, line), why)
+        what = Said(f"{name} is not read", f"没有读取 {name}")
+        why = Said(
+            "its value is an expression that only the running program knows",
+            "它的值是表达式，程序运行时才知道",
+        )
+        yield Note(what, place(file, line), why)
+
+
+def _filled(form: Said, **parts: object) -> Said:
+    return Said(form.format(**parts), form.zh.format(**parts))
 
 
 def _origin(fragment: Fragment, name: str, file: str) -> Origin:
@@ -152,9 +170,13 @@ def _model(models: Sequence[Fragment], file: str) -> Reading:
     reading = Reading(notes=list(notes), documents=[document])
     for other in models[1:]:
         differs = dict(_differing(first.values, other.values))
-        told = sentence_list((f"{name} = {value!r}" for name, value in differs.items()), most=6)
-        what = f"a second {other.name or 'model'} stands here"
-        why = f"it has {told}; the first one counts" if differs else "it says the same"
+        values = [f"{name} = {value!r}" for name, value in differs.items()]
+        told = Said(sentence_list(values, most=6), sentence_list(values, most=6, language="zh"))
+        name = other.name or "model"
+        what = Said(f"a second {name} stands here", f"这里还有一个 {name}")
+        why = Said("it says the same", "内容相同")
+        if differs:
+            why = Said(f"it has {told}; the first one counts", f"其中 {told.zh}；以第一个为准")
         reading.notes.append(Note(what, place(file, min(other.lines.values())), why))
     return reading
 

@@ -13,8 +13,9 @@ from typing import Any, cast
 from ..errors import Problem, refuse
 from ..params.run import Run, parameters
 from ..params.setting import Origin, Setting, derived
-from ..text import nearest, sentence_list
+from ..text import Said, nearest, sentence_list
 from .documents import read_keys
+from .json_text import plain
 from .reading import Reading
 
 CLASSES = {"LoraConfig": "LORA", "PrefixTuningConfig": "PREFIX_TUNING"}
@@ -49,7 +50,7 @@ OF_BOTH = frozenset({
     *BASE, "task_type", "auto_mapping", "peft_version", "inference_mode", "modules_to_save",
 })  # fmt: skip
 
-ALPHA = derived("the default of PEFT's LoraConfig")
+ALPHA = derived(Said("the default of PEFT's LoraConfig", "PEFT 的 LoraConfig 默认值"))
 PEFT_ALPHA = 8.0
 """What PEFT takes for a lora_alpha that is not written."""
 
@@ -90,7 +91,8 @@ def read_values(values: Mapping[str, Any], file: str, lines: Mapping[str, int]) 
         elif value is not None and value != "":
             reading.settings += _settings(key, value, origin)
     if "peft_type" not in values:
-        reading.implied.append(Setting("method.name", METHODS[kind], derived("a LoraConfig")))
+        reason = derived(Said("a LoraConfig", "这是 LoraConfig"))
+        reading.implied.append(Setting("method.name", METHODS[kind], reason))
     if kind == "LORA" and values.get("lora_alpha") is None:
         reading.implied.append(Setting("method.lora.alpha", PEFT_ALPHA, ALPHA))
     return reading
@@ -159,7 +161,7 @@ def write(run: Run) -> dict[str, object]:
         UserError: for a method that PEFT has no adapter for.
     """
     kinds = {method: kind for kind, method in METHODS.items()}
-    method = run.method.name or ""
+    method = run.method.name or ("ptuning" if run.method.prefix.length else "full")
     if method not in kinds:
         raise refuse(
             what=f"method.name is {method!r}, and there is no adapter of it",
@@ -177,16 +179,7 @@ def write(run: Run) -> dict[str, object]:
         if key == "target_modules" and value is None:
             value = run.peft.target_pattern
         if key in own or run.written(path) or value != default.get(path):
-            written[key] = _plain(value)
+            written[key] = plain(value)
     if written.get("target_modules") == ["all-linear"]:
         written["target_modules"] = "all-linear"
     return written
-
-
-def _plain(value: object) -> object:
-    """A value as JSON has it."""
-    if isinstance(value, tuple | list):
-        return [_plain(one) for one in cast(tuple[object, ...], value)]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value

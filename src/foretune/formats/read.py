@@ -14,7 +14,7 @@ from typing import cast
 from ..errors import Problem, UserError, refuse
 from ..params.run import Run, compose_sound, parameters
 from ..params.setting import COMMAND_LINE, Note, Origin, Setting
-from ..text import nearest, place
+from ..text import Said, nearest, place
 from . import official, programs
 from .accelerate import read_accelerate
 from .beside import with_named_files
@@ -107,11 +107,23 @@ def _read_source(source: str | Path, taken: list[Path]) -> Reading:
     """What one source says. ``taken`` holds the files that a script before it named already."""
     name, path = str(source), Path(source).expanduser()
     if name == "-":
-        text, name, folder = _standard_input(), PASTED, Path()
-    elif path.is_dir():
+        return _read_content(_standard_input(), PASTED, path, taken)
+    if path.is_dir():
         return _read_folder(path, name)
-    else:
-        text, folder = _text(path), path.parent
+    return _read_content(_text(path), name, path, taken)
+
+
+def read_text(text: str, name: str, folder: Path) -> tuple[Run, list[Problem]]:
+    """The run that a text describes, as if it were a file of that name in a folder; and everything
+    that is wrong with it.
+    """
+    whole = Reading()
+    _collect(whole, lambda: _read_content(text, name, folder / name, []))
+    return _composed(whole)
+
+
+def _read_content(text: str, name: str, path: Path, taken: list[Path]) -> Reading:
+    folder = path.parent
     refuse_huge(text, name)
     whole, mends = mended(text, name) if is_bare_json(text, name) else (text, [])
     kind = kind_of(whole, name)
@@ -192,7 +204,7 @@ def _read_folder(folder: Path, name: str) -> Reading:
 def _read_script(text: str, name: str, folder: Path) -> Reading:
     script = read_shell(text, name)
     launch = find_launch(script, names())
-    reading = read_launch(launch)
+    reading = read_launch(launch, folder)
     reading.notes = [*script.notes, *reading.notes, *_around(script, launch)]
     reading.problems += lost_lines(script, launch, names())
     program = PurePosixPath(launch.program.text).name
@@ -208,15 +220,29 @@ def _around(script: Script, launch: Launch) -> Iterator[Note]:
         if command.line > launch.command.line:
             continue
         if words[0] == "cd":
-            what = f"the script changes to the folder {' '.join(words[1:])}"
-            yield Note(what, where, "its paths count from there, and are kept as they are written")
+            folder = " ".join(words[1:])
+            what = Said(f"the script changes to the folder {folder}", f"脚本切换到文件夹 {folder}")
+            why = Said(
+                "its paths count from there, and are kept as they are written",
+                "其中的路径从那里算起，这里按原样保留",
+            )
+            yield Note(what, where, why)
         elif words[0] in ("source", "."):
-            what = f"{' '.join(words[1:])} is not read"
-            yield Note(what, where, "variables that it sets are not known here")
-    if PurePosixPath(launch.program.text).name not in programs.PROGRAMS:
-        what = f"{launch.program.text} is taken to read its flags as {official.PROGRAM} does"
+            file = " ".join(words[1:])
+            why = Said("variables that it sets are not known here", "它所设置的变量这里不知道")
+            yield Note(Said(f"{file} is not read", f"没有读取 {file}"), where, why)
+    program = launch.program.text
+    if PurePosixPath(program).name not in programs.PROGRAMS:
+        what = Said(
+            f"{program} is taken to read its flags as {official.PROGRAM} does",
+            f"假定 {program} 像 {official.PROGRAM} 那样读取参数",
+        )
         where = place(script.file, launch.program.line)
-        yield Note(what, where, "what the program does beyond its flags is not known")
+        why = Said(
+            "what the program does beyond its flags is not known",
+            "除参数之外该程序还做什么，这里不知道",
+        )
+        yield Note(what, where, why)
 
 
 def _read_words(words: Sequence[Word], file: str, folder: Path, program: str = "") -> Reading:

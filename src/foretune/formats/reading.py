@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import NoneType
-from typing import Any, cast, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, Union, cast, get_args, get_origin
 
 from ..errors import Problem
 from ..params.document import Document
@@ -51,8 +51,8 @@ class Reading:
 def alternatives(path: str) -> tuple[Any, ...]:
     """The types that a parameter may have: (int, NoneType) for int | None."""
     annotation = parameters()[path].annotation
-    inner = get_args(annotation)
-    return inner if NoneType in inner or str in inner else (annotation,)
+    union = get_origin(annotation) in (Union, UnionType)
+    return get_args(annotation) if union else (annotation,)
 
 
 def typed(path: str, text: str) -> object:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..params.setting import Note
-from ..text import counted, place, sentence_list
+from ..text import Said, counted, place, sentence_list
 from .shell_words import Lexer, Part, ShellWord, Token
 
 
@@ -237,14 +237,17 @@ class _Reader:
         own = [word for word in assignments if _name_and_operator(word)[0] in used]
         if own:
             self._assign(own)
-            names = sentence_list(_name_and_operator(word)[0] for word in own)
-            self.notes.append(
-                Note(
-                    f"{names} in front of the command read as {counted(len(own), 'line')} above it",
-                    place(self.file, words[0].line),
-                    "the line ends were lost; as it stands a shell fills in nothing for them",
-                )
+            names = [_name_and_operator(word)[0] for word in own]
+            what = Said(
+                f"{sentence_list(names)} in front of the command read as "
+                f"{counted(len(own), 'line')} above it",
+                f"命令前面的 {sentence_list(names, language='zh')} 读作它上面的 {len(own)} 行",
             )
+            why = Said(
+                "the line ends were lost; as it stands a shell fills in nothing for them",
+                "换行丢失了；照现在的样子，shell 不会代入它们的值",
+            )
+            self.notes.append(Note(what, place(self.file, words[0].line), why))
         return [word for word in assignments if word not in own], words
 
     def _add(self, assignments: Sequence[ShellWord], words: Sequence[ShellWord]) -> None:

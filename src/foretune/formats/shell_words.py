@@ -15,7 +15,7 @@ from typing import Literal
 
 from ..errors import UserError, refuse
 from ..params.setting import Note
-from ..text import counted, place, sentence_list
+from ..text import Said, counted, place, sentence_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +75,31 @@ DEEPEST = 20
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
 
 MENDS = {
-    "flattened": "{count} flattened to a backslash and a blank read as line ends again",
-    "trailing": "{count} with a blank behind the backslash, none for a shell, read as one",
-    "last": "{count} at the end of the file, with nothing to go on with, left out",
-    "dash": "{count} with a long dash, as word processors write it, read with hyphens",
-    "quote": "{count} read as straight ones",
-    "blank": "{count} of a kind that a shell takes for a letter read as a blank or left out",
-    "carriage": "{count} of the Windows kind read as line ends; bash would not",
+    "flattened": Said(
+        "{count} flattened to a backslash and a blank read as line ends again",
+        "{count} 处换行被压成反斜杠加空格，重新读作换行",
+    ),
+    "trailing": Said(
+        "{count} with a blank behind the backslash, none for a shell, read as one",
+        "{count} 处反斜杠后面有空格，shell 不认作续行，这里按续行读取",
+    ),
+    "last": Said(
+        "{count} at the end of the file, with nothing to go on with, left out",
+        "文件末尾 {count} 个反斜杠后面没有内容，已略去",
+    ),
+    "dash": Said(
+        "{count} with a long dash, as word processors write it, read with hyphens",
+        "{count} 个参数用了文字处理软件的长破折号，读作连字符",
+    ),
+    "quote": Said("{count} read as straight ones", "{count} 个弯引号读作直引号"),
+    "blank": Said(
+        "{count} of a kind that a shell takes for a letter read as a blank or left out",
+        "{count} 个 shell 会当作字母的空白，读作空格或略去",
+    ),
+    "carriage": Said(
+        "{count} of the Windows kind read as line ends; bash would not",
+        "{count} 处 Windows 换行读作换行；bash 不会这样",
+    ),
 }
 MENDED = {
     "flattened": "line end", "trailing": "line end", "last": "backslash", "dash": "flag",
@@ -111,9 +129,10 @@ class Lexer:
     def notes(self) -> Iterator[Note]:
         """What was mended so far, one note for each kind."""
         for kind, lines in self.mended.items():
-            what = MENDS[kind].format(count=counted(len(lines), MENDED[kind]))
+            form, count = MENDS[kind], counted(len(lines), MENDED[kind])
+            what = Said(form.format(count=count), form.zh.format(count=len(lines)))
             where = sentence_list((place(self.file, line) for line in sorted(set(lines))), most=3)
-            yield Note(what, where, "the script is read as it was meant")
+            yield Note(what, where, Said("the script is read as it was meant", "按脚本的本意读取"))
 
     def tokens(self) -> Iterator[Token]:
         """Every word and operator of the script, comments left out."""

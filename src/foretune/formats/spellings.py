@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from ..params.declare import Words
 from ..params.run import parameters
+from ..text import Said
 from .removed_arguments import REMOVED
 
 MERGED = ("programs", "spellings")
@@ -54,6 +55,6 @@ def spellings() -> dict[str, tuple[str, ...]]:
     return {path: tuple(dict.fromkeys(known)) for path, known in names.items()}
 
 
-def removed(name: str) -> str | None:
+def removed(name: str) -> Said | None:
     """Why transformers 5 no longer has an argument; None where it has it, or never had."""
     return REMOVED[name].why if name in REMOVED else None

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from ..params.document import Document
 from ..params.setting import Note
 from ..params.tokenizer_config import NO_LIMIT, TokenizerSettings
+from ..text import Said
 from .documents import read_document
 from .reading import Reading
 
-KIND = "tokenizer config"
+KIND = Said("tokenizer config", "分词器配置")
 
 
 def read_tokenizer(text: str, file: str) -> Reading:
@@ -24,7 +25,10 @@ def read_tokenizer(text: str, file: str) -> Reading:
         file,
         kind=KIND,
         section=TokenizerSettings,
-        unread="it is an argument of the tokenizer's own class, or of nothing",
+        unread=Said(
+            "it is an argument of the tokenizer's own class, or of nothing",
+            "它是分词器自身类的参数，或没有用处",
+        ),
     )
     return Reading(notes=[*notes, *_misread(document)], documents=[document])
 
@@ -35,16 +39,22 @@ def _misread(document: Document) -> Iterator[Note]:
     length = declared.model_max_length
     if length is not None and length > NO_LIMIT:
         yield Note(
-            "model_max_length is no length",
+            Said("model_max_length is no length", "model_max_length 不是长度"),
             str(document.origin("model_max_length")),
-            "so many zeros are transformers' way of writing that there is no limit",
+            Said(
+                "so many zeros are transformers' way of writing that there is no limit",
+                "这么大的数是 transformers 表示“没有上限”的写法",
+            ),
         )
     pad, eos = content(declared.pad_token), content(declared.eos_token)
     if pad is not None and pad == eos:
         yield Note(
-            f"the padding token is the end token, {pad!r}",
+            Said(f"the padding token is the end token, {pad!r}", f"填充词元就是结束词元 {pad!r}"),
             str(document.origin("pad_token")),
-            "a script that masks padding by its id masks the end as well",
+            Said(
+                "a script that masks padding by its id masks the end as well",
+                "按编号屏蔽填充的脚本会把结束词元也屏蔽掉",
+            ),
         )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, cast
 
 from ..params.trainer_state import TrainerState
+from ..text import Said
 from .documents import read_document
 from .json_text import key_lines
 from .reading import Reading
 from .training_log import last_values
 
-KIND = "trainer state"
+KIND = Said("trainer state", "Trainer 的状态")
 
 
 def read_state(text: str, file: str) -> Reading:
@@ -24,7 +25,10 @@ def read_state(text: str, file: str) -> Reading:
         file,
         kind=KIND,
         section=TrainerState,
-        unread="transformers would refuse to resume from a state with such a key",
+        unread=Said(
+            "transformers would refuse to resume from a state with such a key",
+            "状态文件里有这样的键时，transformers 会拒绝从它继续",
+        ),
     )
     reading = Reading(notes=notes, documents=[document])
     history: Any = document.keys.get("log_history")

@@ -15,6 +15,7 @@ from ..errors import Problem, UserError
 from ..params.run import Run, parameters
 from ..params.setting import Note, Origin, Setting
 from ..params.trainer import Trainer
+from ..text import Said
 from .argument_text import Kind, Values, boolean, mapping, number
 from .removed_arguments import REMOVED
 
@@ -164,9 +165,10 @@ def _read_fsdp(value: object) -> Values:
 GONE_OPTIMIZERS = {"adamw_hf": "adamw_torch", "adamw_apex_fused": "adamw_torch_fused"}
 """Values of ``optim`` that transformers 5 no longer has -> torch's AdamW in their place."""
 
-WHY_TORCH = (
+WHY_TORCH = Said(
     "transformers has no optimizer of that name any more; torch's differs at most in where epsilon "
-    "and weight decay enter"
+    "and weight decay enter",
+    "transformers 已没有这个名称的优化器；torch 的同类优化器至多在 epsilon 和权重衰减的位置上不同",
 )
 
 SPELLINGS: dict[str, Spelling] = {
@@ -254,13 +256,29 @@ def note(name: str, value: object, origin: Origin) -> Note | None:
             path if meaning == value else f"{path} = {meaning!r}"
             for path, meaning in REMOVED[name].read(value).items()
         )
-        what = f"{name} is read as {read_as}" if read_as else f"{name} has no effect"
+        what = (
+            Said(f"{name} is read as {read_as}", f"{name} 读作 {read_as}")
+            if read_as
+            else Said(f"{name} has no effect", f"{name} 不起作用")
+        )
         kind = "renamed" if read_as else "no effect"
-        return Note(what, str(origin), REMOVED[name].why, kind, name)
+        return Note(what, str(origin), _why_removed(name, value, bool(read_as)), kind, name)
     if name == "optim" and str(value) in GONE_OPTIMIZERS:
-        what = f"optim {value} is read as optim.name = {GONE_OPTIMIZERS[str(value)]!r}"
+        now = f"optim.name = {GONE_OPTIMIZERS[str(value)]!r}"
+        what = Said(f"optim {value} is read as {now}", f"optim {value} 读作 {now}")
         return Note(what, str(origin), WHY_TORCH)
     return None
+
+
+def _why_removed(name: str, value: object, read: bool) -> Said:
+    """What became of the name; of a value that asks for nothing, that too."""
+    removed = REMOVED[name]
+    if read or not removed.read(True if removed.kind == "boolean" else "0.5"):
+        return removed.why
+    return Said(
+        f"{value} is what holds without it; besides, {removed.why}",
+        f"{value} 与不写它相同；另外，{removed.why.zh}",
+    )
 
 
 def write(run: Run, known: Container[str] = KEYS) -> dict[str, object]:
@@ -277,8 +295,8 @@ def write(run: Run, known: Container[str] = KEYS) -> dict[str, object]:
     problems: list[Problem] = []
     default = Run()
     for name, path in KEYS.items():
-        value = _written(name, run)
-        if not run.written(path) and value == _written(name, default):
+        value = value_of(name, run)
+        if not run.written(path) and value == value_of(name, default):
             continue
         if NEWER.get(name, "") in known or (name in NEWER.values() and name not in known):
             continue
@@ -291,7 +309,8 @@ def write(run: Run, known: Container[str] = KEYS) -> dict[str, object]:
     return arguments
 
 
-def _written(name: str, run: Run) -> object:
+def value_of(name: str, run: Run) -> object:
+    """What an argument is for a run, in transformers' own form."""
     if name in SPELLINGS:
         return SPELLINGS[name].write(run)
     value = run.get(KEYS[name])

@@ -14,11 +14,12 @@ from ..errors import refuse
 from ..params.document import Document
 from ..params.setting import Note
 from ..params.training_log import LoggedValues, TrainingLog
-from ..text import counted, place
+from ..text import Said, counted, place
 from .documents import field_names, of_known_types
 from .reading import Reading
 
-KIND, LAST = "training log", "last logged values"
+KIND = Said("training log", "训练日志")
+LAST = Said("last logged values", "最后记录的数值")
 LABELS = [label for label in field_names(TrainingLog) if label != "log_history"]
 HEADING = re.compile(r"\*{5} *(?P<name>Running \w+|\w+ metrics) *\*{5}")
 TRAINING = "Running training"
@@ -57,9 +58,18 @@ def read_log(text: str, file: str) -> Reading:
         lines["log_history"] = history[0][1]
     declared, notes = of_known_types(TrainingLog, keys, file, lines)
     whole = Document(kind=KIND, file=file, declared=declared, keys=keys, lines=lines)
-    block = counted(len(keys) - bool(history), "line") + " of the block before the first step"
-    told = f"it has {block}" + (f" and values logged {len(history):,} times" if history else "")
-    notes = [Note("taken for a Trainer's log", file, told), *notes]
+    block = len(keys) - bool(history)
+    told = Said(
+        f"it has {counted(block, 'line')} of the block before the first step",
+        f"其中有第一步之前那段信息的 {block} 行",
+    )
+    if history:
+        told = Said(
+            f"{told} and values logged {len(history):,} times",
+            f"{told.zh}，以及 {len(history):,} 条数值记录",
+        )
+    what = Said("taken for a Trainer's log", "当作 Trainer 的日志")
+    notes = [Note(what, file, told), *notes]
     reading = Reading(notes=notes, documents=[whole])
     if history:
         document, more = last_values(history, file)
@@ -83,8 +93,9 @@ def last_values(
     odd = sorted(key for key in last if key not in known)
     declared, notes = of_known_types(LoggedValues, last, file, lines)
     if odd:
-        why = "the metrics of a script, or of another program"
-        notes.append(Note(f"logged too: {', '.join(odd)}", file, why))
+        why = Said("the metrics of a script, or of another program", "脚本或别的程序自己的指标")
+        what = Said(f"logged too: {', '.join(odd)}", f"还记录了：{'、'.join(odd)}")
+        notes.append(Note(what, file, why))
     return Document(kind=LAST, file=file, declared=declared, keys=last, lines=lines), notes
 
 

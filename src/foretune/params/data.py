@@ -29,9 +29,10 @@ class Data(Section):
     """
 
     test: str | None = param(None, matters=2)
-    """File of the rows that prediction answers and scores.
+    """File of the rows that prediction answers and scores. Naming it predicts nothing; that must be
+    asked for.
 
-    预测所用数据的文件：模型逐行作答并计算指标。
+    预测所用数据的文件：模型逐行作答并计算指标。仅仅写上它并不会触发预测，预测需要另外打开。
     """
 
     dataset: str | None = param(None)

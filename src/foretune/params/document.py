@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ..text import Said, in_language
 from .setting import Origin
 
 
@@ -30,5 +31,6 @@ class Document:
     def origin(self, key: str) -> Origin:
         """Where a key was written."""
         if key not in self.keys:
-            return Origin(reason=f"the default of a {self.kind}")
+            kind = in_language(self.kind, "zh")
+            return Origin(reason=Said(f"the default of a {self.kind}", f"{kind}的默认值"))
         return Origin(self.file, self.lines.get(key), key)

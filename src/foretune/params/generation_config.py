@@ -188,10 +188,11 @@ class Choosing(Lengths):
     """
 
     num_return_sequences: int | None = param(None, at_least=1, when_unset=("1", "1"))
-    """Answers to each prompt. Without sampling they are the best beams, and there can be no more of
-    them than beams.
+    """Answers to each prompt. With beams they are the best of them, and there can be no more than
+    beams; with one beam several answers need sampling, and anything else is refused.
 
-    每个提示返回的回答数。不采样时取最好的几束，不能超过束数。
+    每个提示返回的回答数。使用多束时取最好的几束，不能超过束数；只有一束时，要多个回答必须采样，否则报
+    错。
     """
 
     repetition_penalty: float | None = param(None, above=0, matters=2, when_unset=("1.0", "1.0"))

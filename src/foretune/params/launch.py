@@ -45,13 +45,17 @@ class Launch(Section):
         at_least=1,
         matters=2,
         unit="processes per node",
-        when_unset=("one process", "一个进程"),
+        when_unset=(
+            "one process; the launchers of deepspeed and accelerate start one for every GPU",
+            "一个进程；deepspeed 和 accelerate 的启动器为每个 GPU 启动一个",
+        ),
     )
     """Processes on each node, one per device. Each holds its own copy of the model unless the
-    weights are sharded, and the total batch grows with their number.
+    weights are sharded, and the total batch grows with their number. Accelerate's num_processes
+    counts those of all machines.
 
     每个节点的进程数，一个进程对应一个设备。除非对权重分片，每个进程都有一份完整的模型；总批量随进程
-    数增长。
+    数增长。accelerate 的 num_processes 是所有机器合计的进程数。
     """
 
     nodes: int = param(1, at_least=1, unit="machines")
@@ -171,13 +175,20 @@ class Launch(Section):
     DeepSpeed 的配置文件。其中写 auto 的项取自本次训练的参数；自己写了数值的项，必须与这里一致。
     """
 
-    fsdp: str | None = param(None, matters=2, when_unset=("FSDP is not used", "不使用 FSDP"))
-    """Shard parameters, gradients and optimizer state over the processes with torch's FSDP; the
-    words choose what is given back between forward and backward pass, and whether to offload to
-    main memory.
+    fsdp: str | None = param(
+        None,
+        matters=2,
+        when_unset=("FSDP is not used", "不使用 FSDP"),
+        source="transformers 5.23.0, training_args.py",
+    )
+    """Shard parameters, gradients and optimizer state over the processes with torch's FSDP. By
+    itself it turns FSDP on, in its second version where launch.fsdp_config names no other; the
+    words that older versions ask for (full_shard, shard_grad_op, offload, auto_wrap) are still
+    read, and the settings behind them have moved to launch.fsdp_config.
 
-    用 torch 的 FSDP 把参数、梯度和优化器状态分片到各进程；所写的词决定前向与反向之间释放什么，以及
-    是否卸载到内存。
+    用 torch 的 FSDP 把参数、梯度和优化器状态分片到各进程。只写它就会打开 FSDP；
+    launch.fsdp_config 没有写版本时使用第二版。旧版本所要求的词（full_shard、shard_grad_op、
+    offload、auto_wrap）仍可读取，但这些设置如今写在 launch.fsdp_config 里。
     """
 
     fsdp_config: dict[str, object] | str | None = param(

@@ -58,9 +58,10 @@ class Lora(Section):
     """
 
     alpha: float = param(16.0, above=0, matters=2, source="arXiv:2106.09685 sec. 4.1")
-    """The update is scaled by alpha / rank; keep that ratio when changing the rank.
+    """The update is scaled by alpha / rank, or by alpha / sqrt(rank) with peft.use_rslora; keep
+    that ratio when changing the rank.
 
-    更新按 alpha / rank 缩放；改变秩时应保持该比值。
+    更新按 alpha / rank 缩放，打开 peft.use_rslora 时按 alpha / sqrt(rank)；改变秩时应保持该比值。
     """
 
     dropout: float = param(0.0, at_least=0, below=1, source="arXiv:2106.09685")
@@ -80,11 +81,12 @@ class Lora(Section):
         ),
     )
     """Names of the linear layers that get an adapter; a name stands for every module whose path
-    ends in it. For the same number of trainable parameters the paper does better with more kinds of
-    layers at a smaller rank than with few at a larger one.
+    ends in it, and all-linear for every linear layer but the output layer. For the same number of
+    trainable parameters the paper does better with more kinds of layers at a smaller rank than with
+    few at a larger one.
 
-    加适配器的线性层名称；一个名称代表路径以它结尾的所有模块。论文的结果是：可训练参数量相同时，多加
-    几种层、用较小的秩，好过只加少数层而用较大的秩。
+    加适配器的线性层名称；一个名称代表路径以它结尾的所有模块，all-linear 代表除输出层外的所有线性
+    层。论文的结果是：可训练参数量相同时，多加几种层、用较小的秩，好过只加少数层而用较大的秩。
     """
 
 
@@ -117,5 +119,5 @@ class Method(Section):
     已训练好的前缀、适配器或模型所在的文件夹：训练时从这些权重出发、优化器重新开始，预测时直接使用。
     """
 
-    prefix: Prefix = param(Prefix())
-    lora: Lora = param(Lora())
+    prefix: Prefix = param(Prefix.model_construct())
+    lora: Lora = param(Lora.model_construct())

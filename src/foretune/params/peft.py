@@ -21,11 +21,19 @@ class Peft(Section):
     PEFT 的 adapter_config.json 中，除 method.lora 与 method.prefix 之外的各项，名称与那里相同。
     """
 
-    task_type: str | None = param(None)
-    """What the model is used for. It chooses the class that PEFT wraps the model in: without it the
-    wrapper does not know how to generate.
+    task_type: (
+        Literal[
+            "SEQ_CLS", "SEQ_2_SEQ_LM", "CAUSAL_LM", "TOKEN_CLS", "QUESTION_ANS",
+            "FEATURE_EXTRACTION",
+        ]
+        | None
+    ) = param(None, source="PEFT 0.21.2, mapping_func.py and utils/peft_types.py")  # fmt: skip
+    """What the model is used for; CAUSAL_LM for one that goes on with a text. It chooses the class
+    that PEFT wraps the model in. A prefix needs it: PEFT fails with a KeyError where it is missing.
+    LoRA works without, in a wrapper that hands every call on to the model.
 
-    模型的用途。PEFT 据此选择包装类；不写则包装后的模型不会生成。
+    模型的用途，续写文本的模型为 CAUSAL_LM。PEFT 据此选择包装类。前缀必须写它，否
+    则 PEFT 报 KeyError；LoRA 不写也能用，包装类会把调用原样交给模型。
     """
 
     auto_mapping: dict[str, Any] | None = param(None)
@@ -243,9 +251,12 @@ class Peft(Section):
     """
 
     monteclora_config: dict[str, Any] | None = param(None)
-    """Draw the adapter's weights at random around their mean in every forward pass.
+    """Draw the adapter's first matrix at random around its mean in every forward pass of training,
+    with a spread that is learnt. The loss needs a term of its own for it, which only a trainer that
+    knows of it adds.
 
-    每次前向时围绕均值随机采样适配器权重。
+    训练时每次前向都围绕均值随机采样适配器的第一个矩阵，离散程度也一并学习。损失要为此加上一项，只有
+    支持它的训练器才会加。
     """
 
     arrow_config: dict[str, Any] | None = param(None)

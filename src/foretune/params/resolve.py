@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 from ..errors import Problem, UserError
+from ..text import Said
 from .arch.shape import Shape
 from .run import Run
 from .setting import Setting, derived
@@ -34,40 +35,55 @@ def resolve(
     return run
 
 
-def _taken(path: str, value: object, reason: str) -> Setting:
+def _taken(path: str, value: object, reason: Said) -> Setting:
     return Setting(path, value, derived(reason))
 
 
 def _method(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:
     if run.method.name is None:
         if run.method.prefix.length is not None:
-            yield _taken("method.name", "ptuning", "method.prefix.length is written")
+            yield _taken("method.name", "ptuning", _written("method.prefix.length"))
         else:
-            yield _taken("method.name", "full", "no pre_seq_len and no LoRA is written")
+            reason = Said(
+                "no pre_seq_len and no LoRA is written", "没有写 pre_seq_len，也没有写 LoRA"
+            )
+            yield _taken("method.name", "full", reason)
+
+
+def _written(path: str) -> Said:
+    return Said(f"{path} is written", f"写了 {path}")
+
+
+def _same(path: str) -> Said:
+    return Said(path, f"同 {path}")
 
 
 def _model(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:
     if run.model.tokenizer is None and run.model.path is not None:
-        yield _taken("model.tokenizer", run.model.path, "model.path")
+        yield _taken("model.tokenizer", run.model.path, _same("model.path"))
     if run.model.config is None and run.model.path is not None:
-        yield _taken("model.config", run.model.path, "model.path")
+        yield _taken("model.config", run.model.path, _same("model.path"))
 
 
 def _lora_targets(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:
     if run.method.name == "lora" and run.method.lora.targets is None and shape is not None:
         targets = list(shape.default_lora_targets)
-        yield _taken("method.lora.targets", targets, "the linears this family is tuned on")
+        reason = Said("the linears this family is tuned on", "该模型族微调时常用的线性层")
+        yield _taken("method.lora.targets", targets, reason)
 
 
 def _rows(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:
     data = run.data
     if data.trained_answers is None:
         whole = data.messages_column is not None
-        reason = "data.messages_column is written" if whole else "a row has one response"
+        one = Said("a row has one response", "每行只有一个回答")
+        reason = _written("data.messages_column") if whole else one
         yield _taken("data.trained_answers", data.answers, reason)
     if data.reading is None:
         official = data.protocol == "official"
-        reason = "data.protocol is official" if official else "what users write is text"
+        text = Said("what users write is text", "用户写的都是文字")
+        theirs = Said("data.protocol is official", "data.protocol 为 official")
+        reason = theirs if official else text
         yield _taken("data.reading", data.read_as, reason)
 
 
@@ -75,18 +91,21 @@ def _lengths(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]
     data = run.data
     if data.max_eval_target_length is None:
         length = data.max_target_length
-        yield _taken("data.max_eval_target_length", length, "data.max_target_length")
+        yield _taken("data.max_eval_target_length", length, _same("data.max_target_length"))
     if run.generate.max_length is None:
         total = data.max_source_length + data.max_target_length + 1
-        reason = (
-            "data.max_source_length + data.max_target_length + 1, as main.py of the authors does"
-        )
+        both = "data.max_source_length + data.max_target_length + 1"
+        reason = Said(f"{both}, as main.py of the authors does", f"{both}，与官方 main.py 相同")
         if shape is not None and shape.encoder_decoder:
             total = data.max_target_length + 1
-            reason = "data.max_target_length and the token that a decoder starts from"
+            reason = Said(
+                "data.max_target_length and the token that a decoder starts from",
+                "data.max_target_length 加上解码器的起始词元",
+            )
         yield _taken("generate.max_length", total, reason)
     if run.generate.num_beams is None:
-        yield _taken("generate.num_beams", 1, "no beam search is written")
+        reason = Said("no beam search is written", "没有写束搜索")
+        yield _taken("generate.num_beams", 1, reason)
 
 
 def _dtype(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:
@@ -95,21 +114,33 @@ def _dtype(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:
         return
     half = {"fp16": "float16", "bf16": "bfloat16"}.get(run.precision.full_eval)
     if half is not None and not run.launch.train:
-        yield _taken("precision.dtype", half, "precision.full_eval, and nothing trains")
+        reason = Said(
+            "precision.full_eval, and nothing trains", "写了 precision.full_eval，且不训练"
+        )
+        yield _taken("precision.dtype", half, reason)
         return
     if device == "cpu":
-        yield _taken("precision.dtype", "float32", "a CPU multiplies half precision far slower")
+        reason = Said("a CPU multiplies half precision far slower", "CPU 计算半精度慢得多")
+        yield _taken("precision.dtype", "float32", reason)
     elif run.method.name == "full":
-        yield _taken("precision.dtype", "float32", "all weights train, and their updates are small")
+        reason = Said(
+            "all weights train, and their updates are small", "全部权重都要训练，而每次更新量很小"
+        )
+        yield _taken("precision.dtype", "float32", reason)
     elif run.precision.mixed == "bf16":
-        yield _taken("precision.dtype", "bfloat16", "precision.mixed is bf16")
+        reason = Said("precision.mixed is bf16", "precision.mixed 为 bf16")
+        yield _taken("precision.dtype", "bfloat16", reason)
     else:
-        yield _taken("precision.dtype", "float16", "a frozen base, as main.py of the authors does")
+        reason = Said(
+            "a frozen base, as main.py of the authors does", "基座冻结，与官方 main.py 相同"
+        )
+        yield _taken("precision.dtype", "float16", reason)
 
 
 def _launch(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:
     if run.launch.processes is None:
-        yield _taken("launch.processes", 1, "no launcher asks for more")
+        reason = Said("no launcher asks for more", "启动器没有要求更多")
+        yield _taken("launch.processes", 1, reason)
 
 
 RULES: tuple[Rule, ...] = (_method, _model, _lora_targets, _rows, _lengths, _dtype, _launch)

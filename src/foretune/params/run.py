@@ -13,7 +13,7 @@ from functools import cache
 from types import NoneType
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, InstanceOf, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from ..errors import Problem, UserError
@@ -26,6 +26,7 @@ from .deepspeed import DeepSpeed
 from .document import Document
 from .generate import Generate
 from .launch import Launch
+from .launchers import Launchers
 from .method import Method
 from .model import Model
 from .optim import Optim
@@ -59,10 +60,11 @@ class Run(Section):
     deepspeed: DeepSpeed = param(DeepSpeed.model_construct())
     accelerate: Accelerate = param(Accelerate.model_construct())
     peft: Peft = param(Peft.model_construct())
+    launchers: Launchers = param(Launchers.model_construct())
 
-    settings: tuple[Setting, ...] = param(())
-    notes: tuple[Note, ...] = param(())
-    documents: tuple[Document, ...] = param(())
+    settings: tuple[InstanceOf[Setting], ...] = param(())
+    notes: tuple[InstanceOf[Note], ...] = param(())
+    documents: tuple[InstanceOf[Document], ...] = param(())
     """Files beside the run that declare things of their own."""
 
     def get(self, path: str) -> Any:

@@ -66,8 +66,8 @@ class Schedule(Section):
     warmup: float = param(0.0, at_least=0, matters=2, unit="optimizer steps")
     """Steps over which the learning rate rises in a straight line from zero; a value below one is a
     share of all steps, rounded up. The schedules that stay constant throughout, or follow the
-    evaluation, do not read it.
+    evaluation, do not read it; DeepSpeed's own rise along a logarithm unless told otherwise.
 
     学习率从零直线上升所用的步数；小于一的值表示占总步数的比例，向上取整。始终不变的调度和跟随评估结
-    果的调度不读取它。
+    果的调度不读取它；DeepSpeed 自己的调度默认按对数曲线上升。
     """

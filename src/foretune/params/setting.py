@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-from ..text import place
+from ..text import Said, in_language, place
 
 SECRET = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD)$")
 
@@ -35,17 +35,21 @@ class Origin:
         return bool(self.file)
 
     def __str__(self) -> str:
+        return self.in_language("en")
+
+    def in_language(self, language: str) -> str:
+        """'train.sh:14 (--max_steps 3000)', or the reason."""
         if not self.written:
-            return self.reason or "default"
+            return in_language(self.reason or DEFAULT.reason, language)
         where = place(self.file, self.line)
         return f"{where} ({self.spelling})" if self.spelling else where
 
 
 COMMAND_LINE = "command line"
-DEFAULT = Origin(reason="default")
+DEFAULT = Origin(reason=Said("default", "默认值"))
 
 
-def derived(reason: str) -> Origin:
+def derived(reason: Said) -> Origin:
     """The origin of a value that was taken from another one."""
     return Origin(reason=reason)
 
@@ -73,19 +77,31 @@ class Setting:
     """True where the source knows only text (a command-line flag): '8' then means 8."""
 
 
+Kind = Literal["", "renamed", "no effect", "twice", "unknown"]
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """Something the reader of a run should know: what was translated, mended, or has no effect, and
     why.
     """
 
-    what: str
+    what: Said
     where: str
-    why: str
-    kind: Literal["", "renamed", "no effect", "twice", "unknown"] = ""
+    why: Said
+    kind: Kind = ""
     """What is said, where ``check`` tells it as a finding."""
     name: str = ""
     """The argument or key that it is about."""
 
     def __str__(self) -> str:
-        return f"{self.what} ({self.where}): {self.why}"
+        return self.in_language("en")
+
+    def in_language(self, language: str) -> str:
+        """All of it, in one line."""
+        what, why = (in_language(text, language) for text in (self.what, self.why))
+        return (
+            f"{what}（{self.where}）：{why}"
+            if language == "zh"
+            else f"{what} ({self.where}): {why}"
+        )

@@ -27,9 +27,9 @@ class Trainer(Section):
     """
 
     sortish_sampler: bool = param(False)
-    """A left-over of transformers' old sequence-to-sequence scripts; nothing reads it.
+    """No effect: a left-over of transformers' old sequence-to-sequence scripts that nothing reads.
 
-    transformers 早期序列到序列脚本的遗留参数，没有代码读取它。
+    没有作用：transformers 早期序列到序列脚本的遗留参数，没有代码读取它。
     """
 
     remove_unused_columns: bool = param(True)
@@ -94,9 +94,11 @@ class Trainer(Section):
 
     logging_nan_inf_filter: bool = param(True, matters=2)
     """Log the mean of the losses before in place of one that is NaN or infinite. The gradients stay
-    as bad as they are: a run that has failed then looks healthy.
+    as bad as they are: a run that has failed then looks healthy. Recent versions of transformers
+    leave such rows out of the mean loss of an evaluation too.
 
     损失为 NaN 或无穷时，日志改记此前损失的平均值。梯度并没有变好：训练已经崩了，日志却看起来正常。
+    较新的 transformers 计算评估的平均损失时也会略去这样的行。
     """
 
     log_on_each_node: bool = param(True)
@@ -315,8 +317,8 @@ class Trainer(Section):
     """Upload what was trained to the hub: here the last checkpoint when training is done, with
     transformers' own Trainer at every save. The repository is public unless told otherwise.
 
-    把训练结果上传到 hub：foretune 在训练结束后上传最后的检查点，transformers 自带的 Trainer 则每次保存
-    都上传。如不另行指定，仓库是公开的。
+    把训练结果上传到 hub：foretune 在训练结束后上传最后的检查点，transformers 自带的 Trainer 则每次
+    保存都上传。如不另行指定，仓库是公开的。
     """
 
     hub_model_id: str | None = param(
@@ -359,8 +361,8 @@ class Trainer(Section):
     """In transformers' own Trainer: upload every checkpoint, even while the upload of the one
     before is still going on. It has no effect in foretune, which uploads once.
 
-    在 transformers 自带的 Trainer 中：即使上一个检查点还没传完，也照样上传下一个。在 foretune 中无作用：
-    只上传一次。
+    在 transformers 自带的 Trainer 中：即使上一个检查点还没传完，也照样上传下一个。在 foretune 中无
+    作用：只上传一次。
     """
 
     hub_revision: str | None = param(

@@ -9,12 +9,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
+from typing import Any, cast
 
 from ..errors import refuse
 from ..text import sentence_list
+
+DRIVER_LEAVES = 0.985
+"""Share of the memory that the driver leaves: torch's messages name 22.19 GiB on an A10G (24 GiB,
+22.5 without its error correction), 23.64 on an RTX 4090, 79.15 on an A100 80GB."""
 
 AMPERE = (8, 0)
 """The first compute capability with bfloat16, TF32 and FlashAttention 2."""
@@ -39,6 +44,17 @@ class Device:
     pcie_gbs: float | None
     source: str
     notes: str | None
+    watts: float | None = None
+    """Power limit on the data sheet."""
+    in_band_ecc: bool = False
+    """True where error correction takes a part of the memory itself (GDDR6 of data centres)."""
+
+    @property
+    def usable(self) -> float:
+        """Bytes that a process can have: torch's "total capacity". Data sheets write GB for GiB;
+        error correction in the same chips takes a sixteenth, and the driver keeps a little.
+        """
+        return self.memory_gb * 2**30 * (15 / 16 if self.in_band_ecc else 1) * DRIVER_LEAVES
 
     @property
     def generation(self) -> tuple[int, int] | None:
@@ -88,6 +104,61 @@ def device_named(name: str) -> Device:
         why="what a run needs is held against the data sheet of its GPU",
         fix=f"take one of {sentence_list([one.name for one in devices()], most=40)}",
     )
+
+
+def device_called(name: str) -> Device:
+    """The device of a name that is known here, or of a file that describes one as devices.json
+    does: one mapping, or a list of which the first counts.
+
+    Raises:
+        UserError: where no device is known under the name, or the file does not describe one.
+    """
+    path = Path(name).expanduser()
+    if path.suffix != ".json" and not path.is_file():
+        return device_named(name)
+    try:
+        content: Any = json.loads(path.read_text("utf-8"))
+        return _device(content[0] if isinstance(content, list) and content else content)
+    except (OSError, ValueError, TypeError, KeyError) as failure:
+        raise refuse(
+            what=f"{name} describes no device",
+            where="--device",
+            why=str(failure),
+            fix="give it the keys of a row of devices.json; memory_gb, bandwidth_gbs and bf16 or "
+            "fp32 at least",
+        ) from None
+
+
+def _device(content: Any) -> Device:
+    """A device of a file, which may leave out what is not known. Raises ValueError for the rest."""
+    if not isinstance(content, dict):
+        raise ValueError("it is no mapping of keys to values")
+    row = cast(dict[str, Any], content)
+    known = {one.name for one in fields(Device)}
+    numbers = {"memory_gb", "bandwidth_gbs", "watts", *RATES}
+    wrong = [key for key in row if key not in known]
+    wrong += [
+        key
+        for key, value in row.items()
+        if key in numbers and value is not None and not _is_positive(value)
+    ]
+    if wrong:
+        raise ValueError(f"{sentence_list(wrong)} cannot be used")
+    lacking = [key for key in ("memory_gb", "bandwidth_gbs") if row.get(key) is None]
+    if not any(row.get(key) for key in RATES[:4]):
+        lacking.append("bf16")
+    if lacking:
+        raise ValueError(f"{sentence_list(lacking)} is missing")
+    made: dict[str, Any] = {**dict.fromkeys(known), "name": "the device", "source": "", **row}
+    return Device(**made)
+
+
+RATES = ("fp32", "tf32", "fp16", "bf16", "fp8", "link_gbs", "pcie_gbs")
+"""What may be left out of a device."""
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def _words(name: str) -> list[str]:

@@ -5,8 +5,8 @@ A multiplication and an addition are two. The conventions differ in what they do
 - ``exact``: what torch's FlopCounterMode counts of the step that runs: every matrix product with
   its backward products (for a frozen weight one of two), attention without regard to the causal
   mask, FlashAttention's backward at two and a half times its forward pass, recomputation.
-- ``deepspeed``: what DeepSpeed's flops profiler prints: the forward pass, and twice that for the
-  backward pass, whatever is frozen and whatever is recomputed.
+- ``deepspeed``: what DeepSpeed's flops profiler prints: the forward pass (``profile``), and twice
+  that for the backward pass, whatever is frozen and whatever is recomputed.
 - ``model``: 6 for every parameter that is multiplied and token, and attention in full: what MFU is
   counted from (Mosaic, torchtitan). ``model_causal`` takes half of attention.
 - ``hardware``: ``model`` with the recomputation of checkpointing: what HFU is counted from.
@@ -14,31 +14,15 @@ A multiplication and an addition are two. The conventions differ in what they do
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from ..params.arch.shape import Shape
-from .counts import output_layer
+from .counts import all_parameters, output_layer
 from .formula import formula
+from .memory.states import trained
+from .products import REPEATED, attention_flops, product_flops, products
 from .setup import Setup
-
-
-@formula("FLOP")
-def product_flops(tokens: float, parameters: float, passes: float = 1) -> float:
-    """Matrix products of so many tokens with so many weights.
-
-    若干词元与若干权重相乘的运算量。
-    """
-    return 2 * tokens * parameters * passes
-
-
-@formula("FLOP")
-def attention_flops(tokens: float, length: float, width: float, passes: float = 1) -> float:
-    """Scores and weighted sums of one layer of attention, as if every token saw every other.
-
-    一层注意力的分数与加权和的运算量，按每个词元都看到全部词元计。
-    """
-    return 4 * tokens * length * width * passes
 
 
 @formula("FLOP")
@@ -84,63 +68,61 @@ def flops(shape: Shape, setup: Setup) -> Flops:
     tokens, length, layers = setup.step_tokens, setup.length, shape.layers
     width = shape.heads * shape.head_dim
     inside, head = of_blocks(shape), of_head(shape)
-    again = {"none": 0.0, "full": 1.0, "selective op": 0.5, "selective layer": 0.5}
-    repeated = again[setup.checkpointing]
+    repeated = REPEATED[setup.checkpointing]
     flash = 0.0 if setup.checkpointing == "selective op" else repeated
     scores = attention_flops(tokens, length, width) * layers
-    adapters = _adapters(shape, setup, tokens)
-    skipped = _skipped(shape, setup, tokens, repeated)
-    backward = 2 if setup.full else 1
-    per_pass = 2.5 if setup.kernels.attention == "flash" else 2
     model = model_flops(tokens, inside + head, length, layers, width)
     return Flops(
-        exact=product_flops(tokens, inside, 1 + backward + repeated)
-        + product_flops(tokens, head, 1 + backward)
-        + scores * (1 + per_pass + flash)
-        + adapters * (3 + repeated)
-        - skipped,
-        deepspeed=3 * (product_flops(tokens, inside + head) + scores + adapters),
+        exact=products(shape, setup, head).whole,
+        deepspeed=3 * profile(shape, setup).forward * setup.accumulation * setup.parallel.data,
         model=model,
         model_causal=model - 1.5 * scores,
         hardware=model + repeated * product_flops(tokens, inside) + flash * scores,
     )
 
 
-def _adapters(shape: Shape, setup: Setup, tokens: float) -> float:
-    """Operations of LoRA's own products in one forward pass."""
-    if setup.adapter is None or not setup.adapter.rank:
-        return 0.0
-    widths = sum((one.inputs + one.outputs) * one.copies for one in setup.adapter.adapted(shape))
-    return product_flops(tokens, widths * setup.adapter.rank)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """The lines that DeepSpeed's flops profiler prints of one micro batch on one device."""
+
+    parameters: float
+    """params per GPU: all of them, frozen ones too."""
+    macs: float
+    """fwd MACs per GPU."""
+    forward: float
+    """fwd flops per GPU: its rates of backward pass and step take this two and three times."""
 
 
-INTO_ATTENTION = ("q_proj", "k_proj", "v_proj", "query_key_value", "W_pack", "c_attn", "qkv")
-"""Ends of the names of the linears before attention."""
+@formula("FLOP")
+def profiled_flops(macs: float, activated: float, normed: float) -> float:
+    """What DeepSpeed's flops profiler counts of a forward pass: products, activations, LayerNorms.
 
-
-def _skipped(shape: Shape, setup: Setup, tokens: float, repeated: float) -> float:
-    """Operations that torch finds it need not do.
-
-    Recomputation stops before the last product of a block, whose output nothing needs. In front of
-    the first adapter nothing trains, so its inputs get no gradient, nor do keys or values that
-    nothing trainable has touched (written-out attention; a fused kernel computes them all). Exact
-    where queries, keys or values are adapted; where they are not, more is skipped than is counted.
+    DeepSpeed 的 flops profiler 对一次前向传播的计数：矩阵乘积、激活函数与 LayerNorm。
     """
-    adapter = setup.adapter
-    adapted = adapter.adapted(shape) if adapter is not None else ()
-    rank = adapter.rank if adapter is not None else 0
-    last = [one for one in shape.linears if one.inputs == shape.ffn != shape.hidden]
-    unneeded = sum(
-        rank * one.outputs * one.copies if one in adapted else one.num_parameters for one in last
+    return 2 * macs + activated + 5 * normed
+
+
+def profile(shape: Shape, setup: Setup) -> Profile:
+    """What the profiler counts in the forward pass of one micro batch on one device.
+
+    Read in DeepSpeed 0.19.8: of products it sees all; of the rest the functions of
+    torch.nn.functional, which are the activations and LayerNorms of these models, and not the
+    operators that norms, rotations and residuals are written in. Attention is taken to be
+    scaled_dot_product_attention; written out, it counts the softmax of transformers' models too.
+    Of ALiBi it counts the table of distances, heads x length x length, which is left out here.
+    """
+    one = replace(setup, accumulation=1, parallel=replace(setup.parallel, data=1))
+    tokens, source = one.step_tokens, one.micro * (one.source or one.length)
+    reading = (source, tokens) if shape.encoder_decoder else (tokens,)
+    counted = products(shape, one, of_head(shape)).forward / 2
+    normed = 0.0
+    for weight in shape.weights:
+        if weight.kind == "norm" and weight.name.endswith(".bias"):
+            read = shape.encoder_decoder and weight.name.startswith("encoder")
+            normed += weight.num_parameters * (source if read else tokens)
+    activated = sum(reading) * shape.ffn * shape.layers
+    return Profile(
+        parameters=all_parameters(shape) + (0 if setup.full else trained(shape, setup)),
+        macs=counted,
+        forward=profiled_flops(counted, activated, normed),
     )
-    found = product_flops(tokens, unneeded, repeated)
-    if not rank or setup.checkpointing != "none":
-        return found
-    into = [one for one in shape.linears if one.name.endswith(INTO_ATTENTION)]
-    found += sum(product_flops(tokens, one.inputs * one.outputs) for one in into)
-    found += sum(product_flops(tokens, one.inputs * rank) for one in into if one in adapted)
-    if setup.kernels.attention == "eager":
-        frozen = sum(one not in adapted for one in into)
-        width = shape.heads * shape.head_dim
-        found += frozen * product_flops(tokens, setup.length * width)
-    return found

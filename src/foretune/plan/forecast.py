@@ -4,27 +4,38 @@ log.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from ..errors import UserError, refuse
-from ..facts import DataFacts, Facts
+from ..facts import Facts
 from ..params.arch.shape import Shape
+from ..params.declare import Words
 from ..params.run import Run
-from ..text import counted, number, place, sentence_list
+from ..text import counted
+from .cost import Cost, cost
+from .disk import Disk, disk
+from .events import Events, Length, events, length_of
+from .evidence import MEMORY_ROWS, method_of
+from .flops import Flops, flops
+from .memory.peak import Memory, Parts, memory
+from .of_run import assumptions, setup_of, typical
 from .parameters import total_parameters, trainable_parameters
+from .setup import Setup
+from .step_time import Hardware, StepTime, step_time
 from .steps import COUNTS_THE_LAST_PARTIAL_ACCUMULATION, Steps, steps
+from .verdict import Fit, fit
 from .version import release
 
 LOGS_STEPS_PER_EPOCH = (5, 3)
 """The first release whose training log has the line 'Num update steps per epoch'."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Forecast:
     """What a resolved run will do. A part is None where what it needs is not known (no data file,
-    no model config).
+    no model config, no device).
     """
 
     run: Run
@@ -33,6 +44,105 @@ class Forecast:
     steps: Steps | None
     trainable: int | None
     total: int | None
+    hardware: Hardware | None = None
+    """The devices that the run is meant for."""
+    price: float | None = None
+    """Of one of them for an hour."""
+    factor: float | None = None
+    """By which a measured step of this stack differed from its forecast."""
+    stored_bits: int = 0
+    """Bits in which config.json says that the weights are packed."""
+    traced: Memory | None = None
+    """Memory as a traced step has it, in place of the formulas'."""
+
+    @cached_property
+    def setup(self) -> Setup | None:
+        """What of the run decides memory and time, at the length of its longest batch."""
+        if self.shape is None:
+            return None
+        return setup_of(self.run, self.shape, self.facts, stored_bits=self.stored_bits)
+
+    @cached_property
+    def usual(self) -> Setup | None:
+        """The same at the length of a usual batch."""
+        return None if self.setup is None else typical(self.setup, self.run, self.facts)
+
+    @cached_property
+    def memory(self) -> Memory | None:
+        """Memory of one device; of a run that does not train, without what training takes."""
+        shape, setup, run = self.shape, self.setup, self.run
+        if self.traced is not None or shape is None or setup is None:
+            return self.traced
+        answers = run.generate.enabled and (run.launch.predict or run.evaluates)
+        prefix = setup.adapter.prefix if setup.adapter is not None else 0
+        held = memory(
+            shape,
+            setup,
+            None if self.hardware is None else self.hardware.device,
+            answers=(run.generate.max_length or 0) + prefix if answers else 0,
+            eval_batch=run.batch.eval * (run.generate.num_beams or 1) if answers else 0,
+        )
+        return held if run.launch.train else _without_training(held)
+
+    @cached_property
+    def fit(self) -> Fit | None:
+        """Whether the run fits the device that it is meant for."""
+        if self.memory is None or self.hardware is None:
+            return None
+        rows = MEMORY_ROWS[method_of(self.run)]
+        return fit(self.memory, self.hardware.device, rows=rows)
+
+    @cached_property
+    def flops(self) -> Flops | None:
+        """Operations of one optimizer step, over all devices."""
+        if self.shape is None or self.usual is None or not self.run.launch.train:
+            return None
+        return flops(self.shape, self.usual)
+
+    @cached_property
+    def time(self) -> StepTime | None:
+        """Seconds of an optimizer step."""
+        if self.flops is None or self.hardware is None:
+            return None
+        assert self.shape is not None and self.usual is not None
+        found = step_time(self.shape, self.usual, self.hardware)
+        return found if self.factor is None else found.calibrated(self.factor)
+
+    @cached_property
+    def length(self) -> Length | None:
+        """How long the run is; None where neither rows nor max_steps are known."""
+        if not self.run.launch.train:
+            return None
+        return length_of(self.run, self.steps, self.facts.transformers)
+
+    @cached_property
+    def events(self) -> Events | None:
+        """Log lines, evaluations, checkpoints, the learning rate."""
+        return None if self.length is None else events(self.run, self.length)
+
+    @cached_property
+    def disk(self) -> Disk | None:
+        """Bytes of the checkpoints."""
+        if self.shape is None or self.trainable is None or not self.run.launch.train:
+            return None
+        return disk(self.run, self.shape, self.trainable, self.events)
+
+    @cached_property
+    def cost(self) -> Cost | None:
+        """Hours, energy and money of all steps."""
+        if self.time is None or self.length is None:
+            return None
+        assert self.hardware is not None and self.usual is not None
+        watts = self.hardware.device.watts
+        devices = self.usual.parallel.devices
+        return cost(self.length.steps, self.time, devices, watts, self.price)
+
+    @cached_property
+    def assumptions(self) -> tuple[Words, ...]:
+        """What was taken in place of what is not known."""
+        if self.shape is None:
+            return ()
+        return assumptions(self.run, self.shape, self.facts)
 
     @property
     def tokens_trained(self) -> int | None:
@@ -100,8 +210,18 @@ class Forecast:
         return figures
 
 
-def forecast(run: Run, facts: Facts, shape: Shape | None) -> Forecast:
-    """The forecast of a resolved run from what its files say and what was measured of its data.
+def forecast(
+    run: Run,
+    facts: Facts,
+    shape: Shape | None,
+    *,
+    hardware: Hardware | None = None,
+    price: float | None = None,
+    factor: float | None = None,
+    stored_bits: int = 0,
+) -> Forecast:
+    """The forecast of a resolved run from what its files say and what was measured of its data, on
+    the devices that it is meant for.
 
     Raises:
         UserError: where not one batch comes together.
@@ -118,6 +238,7 @@ def forecast(run: Run, facts: Facts, shape: Shape | None) -> Forecast:
             warmup=run.schedule.warmup,
             drop_last=run.batch.drop_last,
             transformers=facts.transformers,
+            rebalanced=run.batch.order == "batch_rebalance",
         )
         if made.batches_per_epoch == 0:
             raise _no_batch(run, made)
@@ -128,6 +249,19 @@ def forecast(run: Run, facts: Facts, shape: Shape | None) -> Forecast:
         steps=made,
         trainable=None if shape is None else trainable_parameters(run, shape),
         total=None if shape is None else total_parameters(run, shape),
+        hardware=hardware,
+        price=price,
+        factor=factor,
+        stored_bits=stored_bits,
+    )
+
+
+def _without_training(held: Memory) -> Memory:
+    """The memory of a run that only evaluates or predicts."""
+    weights = held.load.weights
+    bare = Parts(weights=weights, logits=held.evaluate.logits, cache=held.evaluate.cache)
+    return replace(
+        held, moments={"evaluate": bare}, evaluate=bare, save=held.load, fragmentation=0.0
     )
 
 
@@ -161,62 +295,3 @@ def training_log(forecast: Forecast) -> str:
     if forecast.trainable is not None:
         lines.append(f"  Number of trainable parameters = {forecast.trainable:,}")
     return "\n".join(lines)
-
-
-def remarks(forecast: Forecast) -> Iterator[str]:
-    """What the numbers mean, and what to look at, beside the block."""
-    if forecast.steps is not None:
-        yield from _about_steps(forecast, forecast.steps)
-    if forecast.run.launch.train and forecast.trainable is not None and forecast.total:
-        share = forecast.trainable / forecast.total
-        yield (
-            f"{forecast.trainable:,} of {forecast.total:,} parameters train ({share:.3%}): "
-            f"{forecast.run.method.name}"
-        )
-    for facts in (forecast.facts.train, forecast.facts.validation, forecast.facts.test):
-        if facts is not None:
-            yield from _about_rows(facts)
-    if forecast.tokens_trained is not None:
-        about = "" if forecast.rows_seen_equally else "about "
-        yield f"{about}{forecast.tokens_trained:,} tokens are trained on in all"
-
-
-def _about_steps(forecast: Forecast, made: Steps) -> Iterator[str]:
-    version = made.transformers
-    yield (
-        f"{counted(made.batches_per_epoch, 'batch', 'batches')} and "
-        f"{counted(made.steps_per_epoch, 'step')} an epoch, {made.passes:.2f} passes over the data "
-        f"in all (exact for transformers {version})"
-    )
-    left = made.batches_per_epoch % made.accumulation
-    if left and made.batches_per_epoch > made.accumulation:
-        over = f"an epoch leaves {counted(left, 'batch', 'batches')} over"
-        older = made.batches_per_epoch // made.accumulation
-        if release(version) < COUNTS_THE_LAST_PARTIAL_ACCUMULATION:
-            yield f"{over}: before transformers 4.52 without a step, since then with one"
-        else:
-            yield f"{over}: a step since transformers 4.52, none before ({older:,} an epoch)"
-    if forecast.run.schedule.max_steps is not None and forecast.run.written("schedule.epochs"):
-        yield "max_steps decides; the number of epochs that is written has no effect"
-
-
-def _about_rows(facts: DataFacts) -> Iterator[str]:
-    yield f"{facts.file}: {counted(facts.rows, 'row')}, {counted(facts.examples, 'example')}" + (
-        f"; {facts.tokens:,} tokens, {facts.trained_tokens:,} with a label, longest example "
-        f"{number(facts.longest or 0)}"
-        if facts.tokens is not None and facts.trained_tokens is not None
-        else ""
-    )
-    damage = facts.damage
-    counts = {
-        "rows that cannot be read, skipped": facts.bad,
-        "rows without a prompt or a response, left out": facts.empty,
-        "prompts cut to the source limit": damage.prompts_cut,
-        "newest questions that lost their end": damage.questions_cut,
-        "answers cut to the target limit": damage.answers_cut,
-        "rows left out for their length": damage.dropped,
-    }
-    told = [f"{what}: {count:,}" for what, count in counts.items() if count]
-    if told:
-        lines = ", first at " + sentence_list(place(facts.file, n) for n in damage.lines[:3])
-        yield f"{facts.file}: {'; '.join(told)}{lines if damage.lines else ''}"

@@ -34,6 +34,7 @@ R = TypeVar("R", bound=float, covariant=True)
 Unit = Literal[
     "bytes", "parameters", "rows", "batches", "steps", "tokens", "examples", "elements",
     "checkpoints", "times", "passes over the data", "FLOP", "seconds",
+    "hours", "kWh", "money",
 ]  # fmt: skip
 
 Bracket = Literal["none", "sums", "all"]

@@ -6,8 +6,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..params.arch.shape import Linear, Shape
+from ..params.arch.shape import Linear, Shape, Weight
 from ..params.run import Run
+
+EVERY_LINEAR = "all-linear"
+"""PEFT's word for every linear but the output layer."""
 
 
 def prefix_parameters(shape: Shape, length: int, projection: bool) -> int:
@@ -24,27 +27,86 @@ def lora_parameters(linears: Sequence[Linear], rank: int) -> int:
 
 def targeted(shape: Shape, targets: Sequence[str]) -> list[Linear]:
     """The linear layers whose name is, or ends in, one of ``targets`` (PEFT's rule for a list of
-    names).
+    names); those in the blocks for "all-linear".
     """
     return [
         linear
         for linear in shape.linears
-        if any(linear.name == target or linear.name.endswith(f".{target}") for target in targets)
+        if EVERY_LINEAR in targets or is_named(linear.name, targets)
     ]
+
+
+def is_named(name: str, targets: Sequence[str]) -> bool:
+    """Whether a module's name is, or ends in, one of ``targets``."""
+    return any(name == target or name.endswith(f".{target}") for target in targets)
+
+
+def lora_weights(
+    shape: Shape, targets: Sequence[str], rank: int, *, dora: bool = False
+) -> tuple[Weight, ...]:
+    """The parameters that PEFT's LoRA adds, by module; with DoRA (arXiv:2402.09353) a length for
+    every output as well. Embeddings and the output layer are adapted where they are named.
+
+    Source: PEFT 0.21.2, tuners/lora/layer.py and dora.py.
+    """
+    return tuple(
+        part
+        for weight in shape.weights
+        if weight.name.endswith(".weight") and (blocks := _adapted(weight, targets))
+        for part in _adapter_of(weight, blocks, rank, dora)
+    )
+
+
+def _adapted(weight: Weight, targets: Sequence[str]) -> tuple[int, ...]:
+    """The numbers of the blocks in which a weight gets an adapter: a name may hold the number."""
+    every = weight.kind == "linear" and EVERY_LINEAR in targets
+    if not every and weight.kind not in ("linear", "embedding", "head"):
+        return ()
+    numbers = weight.blocks or range(weight.copies)
+    named = zip(numbers, weight.names(), strict=True)
+    return tuple(i for i, name in named if every or is_named(name[: -len(".weight")], targets))
+
+
+def _adapter_of(weight: Weight, blocks: tuple[int, ...], rank: int, dora: bool) -> Iterator[Weight]:
+    name = f"base_model.model.{weight.name.removesuffix('.weight')}"
+    outputs, inputs = weight.shape
+    parts: dict[str, tuple[int, ...]] = {
+        "lora_A.weight": (rank, inputs),
+        "lora_B.weight": (outputs, rank),
+        "lora_magnitude_vector.weight": (outputs,),
+    }
+    if weight.kind == "embedding":  # looked up by row: A holds a column for every token
+        parts = {
+            "lora_embedding_A": (rank, outputs),
+            "lora_embedding_B": (inputs, rank),
+            "lora_magnitude_vector.weight": (inputs,),
+        }
+    for part, sizes in list(parts.items())[: 3 if dora else 2]:
+        yield Weight(f"{name}.{part}", sizes, weight.kind, len(blocks), blocks=blocks)
+
+
+def added_weights(run: Run, shape: Shape) -> tuple[Weight, ...]:
+    """The parameters that the method of a resolved run puts beside the model's own, and trains:
+    none in full fine-tuning, where all of the model's own train.
+    """
+    match run.method.name:
+        case "ptuning":
+            prefix = run.method.prefix
+            assert prefix.length is not None, "resolve() refuses P-Tuning without a length"
+            return shape.prefix_weights(prefix.length, projection=prefix.projection)
+        case "lora":
+            targets = run.method.lora.targets or shape.default_lora_targets
+            rank = run.method.lora.rank
+            return lora_weights(shape, targets, rank, dora=run.peft.use_dora)
+        case _:
+            return ()
 
 
 def trainable_parameters(run: Run, shape: Shape) -> int:
     """Parameters that train in this resolved run."""
-    match run.method.name:
-        case "ptuning":
-            length = run.method.prefix.length
-            assert length is not None, "resolve() refuses P-Tuning without a length"
-            return prefix_parameters(shape, length, run.method.prefix.projection)
-        case "lora":
-            targets = run.method.lora.targets or shape.default_lora_targets
-            return lora_parameters(targeted(shape, targets), run.method.lora.rank)
-        case _:
-            return shape.num_parameters
+    if run.method.name in ("ptuning", "lora"):
+        return sum(weight.num_parameters for weight in added_weights(run, shape))
+    return shape.num_parameters
 
 
 def total_parameters(run: Run, shape: Shape) -> int:

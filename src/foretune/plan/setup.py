@@ -44,6 +44,8 @@ class Parallel:
     overlapped: bool = False
     """True where tensor-parallel ranks send while they multiply (asynchronous tensor parallel)."""
     sharding: Sharding = "none"
+    sums_whole: bool = False
+    """True where FSDP sums gradients over micro batches before it shares them out (no_sync)."""
     program: Literal["ddp", "fsdp", "deepspeed", "megatron"] = "ddp"
     offload_optimizer: bool = False
     offload_weights: bool = False
@@ -171,7 +173,9 @@ class Setup:
     """One training step, as far as memory and time hang on it."""
 
     length: int
-    """Tokens of a row, padding included."""
+    """Tokens of a row, padding included; of what the decoder reads, where there is an encoder."""
+    source: int = 0
+    """Tokens of a row that an encoder reads; 0 where there is none, or where it reads as many."""
     micro: int = 1
     accumulation: int = 1
     adapter: Adapter | None = None

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass, fields, replace
 
 from ..params.arch.shape import Shape
+from ..text import Said
 from .counts import all_parameters
 from .devices import Device, devices
 from .fitted import FITTED, Fitted
@@ -77,6 +78,11 @@ def _sibling(device: Device) -> Device:
     return next((one for one in devices() if one.name.startswith(name) and one.fp16), device)
 
 
+BASIS = Said(
+    "roofline with rates fitted to published runs", "屋顶线模型，速率由已发表的运行拟合"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepTime:
     """Seconds of one optimizer step, by what they go into."""
@@ -96,7 +102,7 @@ class StepTime:
     """By which a measured step of the same stack differed."""
     interval: float = FITTED.interval
     """Half of the interval, as a share."""
-    basis: str = "roofline with rates fitted to published runs"
+    basis: Said = BASIS
 
     @property
     def seconds(self) -> float:
@@ -117,7 +123,10 @@ class StepTime:
             self,
             factor=self.factor * factor,
             interval=FITTED.interval_calibrated,
-            basis="roofline, calibrated with a measured step",
+            basis=Said(
+                "roofline, calibrated with a measured step",
+                "屋顶线模型，已用实测的一步校准",
+            ),
         )
 
 
@@ -131,9 +140,11 @@ def step_time(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted = F
     work = products + attention + traffic
     starting = fitted.launch * shape.layers / stages
     sent = _tensor_parallel(shape, setup, hardware, fitted) / stages
+    sent += _offloaded(shape, setup, hardware) / stages
     inside = work + starting + sent
     gathered = _sharded(shape, setup, hardware, fitted) / stages
-    repeated = 1 if stages > 1 or parallel.program != "fsdp" else rounds
+    gathers = parallel.program == "fsdp" or parallel.sharding == "all"
+    repeated = rounds if gathers and stages == 1 else 1
     exposed = _exposed(gathered, inside, fitted.overlap)
     bubble = (stages - 1) / (2 if parallel.interleaved else 1) * inside
     return StepTime(
@@ -251,17 +262,31 @@ def _sharded(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> 
     ranks = parallel.shards
     if ranks == 1:
         return 0.0
-    if not setup.full:
+    if not setup.full and parallel.sharding != "all":
         return 0.0
     split = parallel.tensor
     of_all = all_parameters(shape) / split
     gathered = (2 if parallel.sharding == "all" else 1) * (1 if numbers.fp8 else numbers.compute)
     reduced = 4 if parallel.program == "fsdp" else numbers.gradients
+    if not setup.full:
+        reduced = 0  # adapters and prefixes are small beside the weights
     moved = of_all * (gathered + reduced) * (ranks - 1) / ranks
     link = _link(hardware, fitted, ranks * split)
     if ranks * split > GPUS_A_NODE:
         link /= split
     return traffic_seconds(moved, link)
+
+
+def _offloaded(shape: Shape, setup: Setup, hardware: Hardware) -> float:
+    """Seconds in which offloaded weights come from main memory for one micro batch, once forward
+    and once backward; each rank brings its own part, and none of it is taken to be hidden.
+    """
+    parallel = setup.parallel
+    if not parallel.offload_weights:
+        return 0.0
+    part = all_parameters(shape) / parallel.tensor / parallel.shared("all")
+    moved = 2 * part * setup.precision.compute
+    return traffic_seconds(moved, (hardware.device.pcie_gbs or 16) / 2)
 
 
 def _exposed(sent: float, work: float, overlap: float) -> float:

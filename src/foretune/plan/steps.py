@@ -25,6 +25,22 @@ def batches_per_epoch(examples: int, micro: int, devices: int, drop_last: bool) 
     return examples // (micro * devices) if drop_last else math.ceil(examples / (micro * devices))
 
 
+@formula("batches")
+def rebalanced_batches(
+    examples: int, micro: int, accumulation: int, devices: int, drop_last: bool
+) -> int:
+    """Micro batches of an epoch where examples are spread evenly over whole optimizer steps
+    (batch_rebalance): a last step that is not full has as many as the others.
+
+    样本按整个优化器步均衡分配（batch_rebalance）时一轮的微批次数：最后不满的一步也有同样多的微批次。
+    """
+    return accumulation * (
+        examples // (micro * accumulation * devices)
+        if drop_last
+        else math.ceil(examples / (micro * accumulation * devices))
+    )
+
+
 @formula("steps")
 def steps_per_epoch(batches: int, accumulation: int, transformers: str) -> int:
     """Optimizer steps in an epoch of so many micro batches.
@@ -113,12 +129,16 @@ def steps(
     warmup: float,
     drop_last: bool,
     transformers: str,
+    rebalanced: bool = False,
 ) -> Steps:
     """The steps of a run over ``examples`` rows.
 
-    ``max_steps``, where it is given, decides and ``epochs`` does not count.
+    ``max_steps``, where it is given, decides and ``epochs`` does not count. ``rebalanced``: the
+    examples come in the order "batch_rebalance"; the other orders change nothing.
     """
     batches = batches_per_epoch(examples, micro, devices, drop_last)
+    if rebalanced:
+        batches = rebalanced_batches(examples, micro, accumulation, devices, drop_last)
     per_epoch = steps_per_epoch(batches, accumulation, transformers)
     total = max_steps if max_steps is not None else total_steps(epochs, per_epoch)
     return Steps(

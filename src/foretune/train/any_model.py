@@ -19,6 +19,7 @@ from ..errors import refuse
 from ..models.hf import PublishedConfig
 from ..params.run import Run
 from ..params.setting import Note
+from ..text import Said
 
 ENCODERS = {
     "an encoder with a decoder": MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
@@ -57,9 +58,15 @@ def with_pad(tokenizer: PreTrainedTokenizerBase) -> Iterator[Note]:
     named = [tokenizer.unk_token, tokenizer.eos_token, *special, tokenizer.convert_ids_to_tokens(0)]
     tokenizer.pad_token = next(str(name) for name in [*spare, *named] if name is not None)
     yield Note(
-        what=f"the tokenizer has no padding token; {tokenizer.pad_token!r} is taken",
+        what=Said(
+            f"the tokenizer has no padding token; {tokenizer.pad_token!r} is taken",
+            f"分词器没有填充词元；使用 {tokenizer.pad_token!r}",
+        ),
         where=str(tokenizer.name_or_path),
-        why="it fills up batches only: padding is masked, and has no label",
+        why=Said(
+            "it fills up batches only: padding is masked, and has no label",
+            "它只用来补齐批次：填充被屏蔽，没有标签",
+        ),
     )
 
 

@@ -24,7 +24,7 @@ from ..models.loading import load_config, load_model
 from ..models.quantized import PackWhileLoading, packed_bits
 from ..params.run import Run
 from ..params.setting import Note, Origin, Setting, derived
-from ..text import nearest
+from ..text import Said, nearest
 from ..tune.prefix import holds_only_a_prefix
 from ..tune.stored import ADAPTER
 from .any_model import refuse_encoder
@@ -74,12 +74,21 @@ def with_hub_config(run: Run) -> Run:
         where = str(run.origin("model.path"))
         raise UserError(replace(problem, where=where) for problem in error.problems) from None
     file = cached_file(run.model.path, "config.json", **from_hub(run))
-    return run.add([Setting("model.config", file, derived("the hub's cache"))])
+    return run.add([Setting("model.config", file, derived(Said("the hub's cache", "hub 的缓存")))])
 
 
 UNTRAINED = {
-    "ptuning": ("method.prefix.length", "the prefix is a fresh one, drawn at random"),
-    "lora": ("method.name", "the LoRA adapter is a fresh one, and changes nothing"),
+    "ptuning": (
+        "method.prefix.length",
+        Said("the prefix is a fresh one, drawn at random", "前缀是新的，随机生成"),
+    ),
+    "lora": (
+        "method.name",
+        Said(
+            "the LoRA adapter is a fresh one, and changes nothing",
+            "LoRA 适配器是新的，不改变任何结果",
+        ),
+    ),
 }
 """Method -> where it is asked for, and what it is as long as nobody has trained it."""
 
@@ -89,7 +98,10 @@ def untrained(run: Run) -> Iterator[Note]:
     if run.launch.train or run.method.checkpoint is not None or run.method.name not in UNTRAINED:
         return
     path, what = UNTRAINED[run.method.name]
-    why = "this run does not train, and names no checkpoint (--ptuning_checkpoint)"
+    why = Said(
+        "this run does not train, and names no checkpoint (--ptuning_checkpoint)",
+        "本次运行不训练，也没有写检查点（--ptuning_checkpoint）",
+    )
     yield Note(what, str(run.origin(path)), why)
 
 
@@ -134,6 +146,7 @@ def _adapter(run: Run, folder: Path) -> Run:
         "method.lora.rank": adapter.get("r"),
         "method.lora.alpha": float(adapter.get("lora_alpha", 0)) or None,
         "method.lora.targets": ([targets] if isinstance(targets, str) else sorted(targets)) or None,
+        "peft.use_dora": adapter.get("use_dora") or None,
     }
     return _on(run, folder, file, key, adapter.get(key), values)
 
@@ -155,9 +168,15 @@ def _on(run: Run, folder: Path, file: Path, key: str, base: Any, values: dict[st
         if value is not None and not run.written(path)
     ]
     note = Note(
-        what=f"{folder} is a checkpoint; the model is loaded from {base}",
+        what=Said(
+            f"{folder} is a checkpoint; the model is loaded from {base}",
+            f"{folder} 是检查点；模型从 {base} 加载",
+        ),
         where=f"{file}, {key}",
-        why="a checkpoint of this method holds only what was trained",
+        why=Said(
+            "a checkpoint of this method holds only what was trained",
+            "这种方法的检查点只含所训练的部分",
+        ),
     )
     return run.add(settings, [note])
 

@@ -16,7 +16,8 @@ from transformers import PreTrainedTokenizerBase, set_seed
 
 from ..data.collate import prompt_collator, training_collator
 from ..data.encoded import UNTRAINED, family_of
-from ..data.prepare import Prepared, is_encoder_decoder, prepare
+from ..data.padding import is_encoder_decoder
+from ..data.prepare import Prepared, prepare
 from ..data.read import Split
 from ..data.show import first_example_text
 from ..errors import UserError, refuse
@@ -28,7 +29,8 @@ from ..models.quantized import PackedEmbedding, PackedLinear
 from ..params.arch.shape import Shape
 from ..params.resolve import Device, resolve
 from ..params.run import Run
-from ..plan.forecast import Forecast, forecast, remarks, training_log
+from ..plan.forecast import Forecast, forecast, training_log
+from ..plan.remarks import remarks
 from ..plan.version import installed
 from ..tokenizers import load_tokenizer
 from ..tune import Method, method

@@ -23,15 +23,15 @@ from ..params.resolve import impossible, resolve
 from ..params.run import Run
 from ..params.setting import Setting, derived
 from ..plan.devices import device_named
+from ..plan.of_run import ONE_PER_GPU
 from ..plan.version import installed
+from ..text import Said
 from .foresee import devices, measured
 from .output import RESUMED, TRAINER_STATE, checkpoints
 
 T = TypeVar("T")
 
-ONE_PER_GPU = ("deepspeed", "accelerate", "torchrun")
-"""Launchers that start a process on every GPU where they are told no number."""
-
+NOTHING_ELSE = Said("nothing else is asked for", "没有要求做别的")
 
 def examine(
     run: Run,
@@ -92,7 +92,7 @@ def _taken_to_train(run: Run) -> Run:
     asked = run.launch.train or run.launch.evaluate or run.launch.predict
     if asked or all(setting.path.startswith("model.") for setting in run.settings):
         return run
-    return run.add([Setting("launch.train", True, derived("nothing else is asked for"))])
+    return run.add([Setting("launch.train", True, derived(NOTHING_ELSE))])
 
 
 def _as_started(run: Run, gpus: int | None) -> Run:
@@ -103,7 +103,12 @@ def _as_started(run: Run, gpus: int | None) -> Run:
     if gpus is None or launch.processes is not None or launch.launcher not in ONE_PER_GPU:
         return run
     seen = [one for one in (launch.visible_devices or "").split(",") if one.strip()]
-    reason = derived(f"{launch.launcher} starts one process per GPU")
+    reason = derived(
+        Said(
+            f"{launch.launcher} starts one process per GPU",
+            f"{launch.launcher} 每个 GPU 启动一个进程",
+        )
+    )
     return run.add([Setting("launch.processes", len(seen) or gpus, reason)])
 
 

@@ -8,48 +8,125 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from ..data.read import Split, count_rows
 from ..errors import UserError
 from ..facts import DataFacts, Facts
 from ..formats.model_config import ModelFile, model_file
+from ..params.arch.shape import Shape
 from ..params.resolve import impossible, resolve
 from ..params.run import Run
 from ..params.setting import Note
 from ..plan.forecast import Forecast, forecast
+from ..plan.of_run import hardware_of, on_gpus
 from ..plan.version import installed, release
-from ..text import place
+from ..text import Said, place
 
 
-def foresee(run: Run, *, transformers: str | None = None, tokens: bool = False) -> Forecast:
+def foresee(
+    run: Run,
+    *,
+    transformers: str | None = None,
+    tokens: bool = False,
+    device: str | None = None,
+    gpus: str | None = None,
+    price: float | None = None,
+    needs_data: bool = True,
+) -> Forecast:
     """The forecast of a written run.
 
     Args:
         run: as written; a run that asks neither to train nor to evaluate is taken to train.
         transformers: the version whose arithmetic counts; the installed one where it is not given.
         tokens: encode the data with the model's tokenizer and count its tokens too.
+        device: what it is to run on: the name of a GPU, or a file that describes a device.
+        gpus: how many of them ('8'), and which if ``device`` does not say ('8xH100').
+        price: of one of them for an hour.
+        needs_data: refuse a run whose data files are not here; else its rows are not known.
     """
     if not (run.launch.train or run.launch.evaluate or run.launch.predict):
         run = run.set({"launch.train": True})
     config = model_file(run)
-    run = resolve(run, config.shape if config else None, complete=False)
+    hardware = hardware_of(run, device, gpus)
+    kind = "cpu" if run.launch.use_cpu else "cuda"
+    run = resolve(on_gpus(run, gpus), config.shape if config else None, device=kind, complete=False)
     if problems := list(impossible(run, config.shape if config else None)):
         raise UserError(problems)
     version = transformers or installed("transformers")
+    run, present = (run, run) if needs_data or tokens else _without_absent(run)
     if tokens:
         facts = measured(run, version)
     else:
         facts = Facts(
             transformers=version,
             devices=devices(run),
-            train=_counted(run.launch.train, run.data.train, run, "train"),
-            validation=_counted(run.evaluates, run.data.validation, run, "evaluate"),
-            test=_counted(run.launch.predict, run.data.test, run, "predict"),
+            train=_counted(run.launch.train, present.data.train, run, "train"),
+            validation=_counted(run.evaluates, present.data.validation, run, "evaluate"),
+            test=_counted(run.launch.predict, present.data.test, run, "predict"),
         )
-    expected = forecast(run, facts, config.shape if config else None)
+    expected = forecast(
+        run,
+        facts,
+        _countable(run, config),
+        hardware=hardware,
+        price=price,
+        stored_bits=stored_bits(config),
+    )
     if config is None or transformers is not None:
         return expected
     return replace(expected, run=run.add((), _as_its_writer_counted(expected, config)))
+
+
+def _countable(run: Run, config: ModelFile | None) -> Shape | None:
+    """The sizes of the model, where what is to train of it is known."""
+    known = run.method.name != "ptuning" or run.method.prefix.length is not None
+    return config.shape if config is not None and known else None
+
+
+def stored_bits(config: ModelFile | None) -> int:
+    """Bits in which config.json says that the weights are packed; 0 for full ones."""
+    if config is None:
+        return 0
+    packed = config.keys.get("quantization_config")
+    if isinstance(packed, dict) and packed.get("load_in_4bit"):
+        return 4
+    bits = config.keys.get("quantization_bit")
+    return bits if isinstance(bits, int) else 0
+
+
+def _without_absent(run: Run) -> tuple[Run, Run]:
+    """The run with a note for every data file that is not here, and the run without these."""
+    wanted = {
+        "data.train": run.launch.train,
+        "data.validation": run.evaluates,
+        "data.test": run.launch.predict,
+    }
+    absent = [
+        path
+        for path, used in wanted.items()
+        if used
+        and run.data.dataset is None
+        and (name := run.get(path)) is not None
+        and not Path(name).expanduser().exists()
+    ]
+    notes = [
+        Note(
+            Said(f"{run.get(path)} is not here", f"{run.get(path)} 不在这里"),
+            str(run.origin(path)),
+            Said(
+                "its rows are not counted, and what hangs on them is not said",
+                "未统计其行数，依赖行数的结果不予给出",
+            ),
+        )
+        for path in absent
+    ]
+    return run.add((), notes), run.model_copy(
+        update={
+            "data": run.data.model_copy(update={path.partition(".")[2]: None for path in absent})
+        }
+    )
 
 
 def _as_its_writer_counted(expected: Forecast, config: ModelFile) -> Iterator[Note]:
@@ -62,9 +139,16 @@ def _as_its_writer_counted(expected: Forecast, config: ModelFile) -> Iterator[No
     assert then is not None
     if then.steps != expected.steps.steps:
         yield Note(
-            f"transformers {version} made {then.steps:,} steps of this run",
+            Said(
+                f"transformers {version} made {then.steps:,} steps of this run",
+                f"transformers {version} 会把这次训练算作 {then.steps:,} 步",
+            ),
             place(config.file, config.lines.get("transformers_version")),
-            f"it saved this config.json; `foretune plan --transformers {version}` counts as it did",
+            Said(
+                f"it saved this config.json; `foretune plan --transformers {version}` counts as it "
+                "did",
+                f"config.json 由它保存；`foretune plan --transformers {version}` 按它计数",
+            ),
         )
 
 
@@ -83,14 +167,19 @@ def _counted(wanted: bool, file: str | None, run: Run, split: Split) -> DataFact
         raise run.at_origins(error) from None
 
 
-def measured(run: Run, version: str) -> Facts:
-    """What the data comes to in tokens of the model's own tokenizer; imports the heavy half."""
+def measured(run: Run, version: str, *, sample: int | None = None) -> Facts:
+    """What the data comes to in tokens of the model's own tokenizer, or in those of ``sample`` rows
+    of each file; imports the heavy half where that was not measured before.
+    """
     from ..data.measure import measure
-    from ..tokenizers import load_tokenizer
 
-    tokenizer = load_tokenizer(run.model.tokenizer or "")
+    def load() -> Any:
+        from ..tokenizers import load_tokenizer
+
+        return load_tokenizer(run.model.tokenizer or "")
+
     try:
-        facts = measure(run, tokenizer)
+        facts = measure(run, load, sample=sample)
     except UserError as error:
         raise run.at_origins(error) from None
     return replace(facts, transformers=version, devices=devices(run))

@@ -13,7 +13,8 @@ from typing import Any
 
 from ..files import write_whole
 from ..params.run import Run, parameters
-from ..plan.forecast import Forecast, remarks
+from ..plan.forecast import Forecast
+from ..plan.remarks import remarks
 from .report_page import page
 
 TRAINED, EVALUATED = "report", "evaluation"

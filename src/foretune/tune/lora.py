@@ -17,7 +17,9 @@ from transformers.pytorch_utils import Conv1D
 
 from ..errors import Problem, UserError, refuse
 from ..formats.json_text import read_json
+from ..models.quantized import PackedLinear
 from ..params.run import Run
+from ..plan.parameters import EVERY_LINEAR
 from ..text import nearest, sentence_list
 from .stored import ADAPTER, base_of, stored
 
@@ -25,8 +27,11 @@ WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 
 
 def attach(model: PreTrainedModel, run: Run) -> PeftModel:
-    """Low-rank adapters in float32 beside the target linears; the rest is frozen."""
+    """Low-rank adapters in float32 beside the target linears, with DoRA (arXiv:2402.09353) also
+    the lengths of their outputs; the rest is frozen.
+    """
     lora = run.method.lora
+    _refuse_dora_on_packed(model, run)
     targets = targets_of(model, run)
     adapted = get_peft_model(
         model,
@@ -36,6 +41,7 @@ def attach(model: PreTrainedModel, run: Run) -> PeftModel:
             lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType]  (PEFT divides by it)
             lora_dropout=lora.dropout,
             target_modules=targets,
+            use_dora=run.peft.use_dora,
             fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
         ),
     )
@@ -49,8 +55,14 @@ def attach(model: PreTrainedModel, run: Run) -> PeftModel:
     return adapted
 
 
-EVERY_LINEAR = "all-linear"
-"""PEFT's word for every linear but the output layer."""
+def _refuse_dora_on_packed(model: nn.Module, run: Run) -> None:
+    if run.peft.use_dora and any(isinstance(one, PackedLinear) for one in model.modules()):
+        raise refuse(
+            what="use_dora is asked for on packed weights",
+            where=str(run.origin("peft.use_dora")),
+            why="DoRA starts from the length of every row of a weight, and packed rows have none",
+            fix="leave use_dora out, or start from full weights",
+        )
 
 
 def targets_of(model: PreTrainedModel, run: Run) -> list[str]:
@@ -132,7 +144,8 @@ same tensors and compute something else with them.
 
 def _refuse_other_kinds(model: PeftModel, file: Path) -> None:
     adapter = read_json(file.read_text("utf-8"), str(file))
-    wanted = {**PLAIN, "lora_alpha": (model.peft_config["default"].to_dict()["lora_alpha"],)}
+    own = model.peft_config["default"].to_dict()
+    wanted = {**PLAIN, "lora_alpha": (own["lora_alpha"],), "use_dora": (own["use_dora"],)}
     problems = [
         Problem(
             what=f"{key} of the adapter is {adapter[key]!r}",

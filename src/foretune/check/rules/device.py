@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...params.declare import Words
 from ...plan.amounts import amounts
 from ...plan.devices import AMPERE
 from ...plan.memory import logit_bytes
@@ -13,10 +14,14 @@ from ...text import size
 from ..finding import Found, both
 from ..rule import Example, Subject, rule
 from .examples import BAICHUAN2, CHATGLM2, DATA
-from .sizes import example_tokens, offloads, processes, uses_deepspeed, zero_stage
-
-GPU = 2**30
-"""Bytes of a GB of memory at most: data sheets mean this by it, though they seldom say so."""
+from .sizes import (
+    example_tokens,
+    offloads,
+    processes,
+    shards_weights,
+    uses_deepspeed,
+    zero_stage,
+)
 
 
 def is_before_ampere(it: Subject) -> bool:
@@ -159,7 +164,7 @@ def the_gpu_cannot_hold_the_model(it: Subject) -> Iterator[Found]:
     runs = it.get("launch.train") or it.run.evaluates or it.get("launch.predict")
     if it.device is None or not parts or unknown or not runs or it.get("launch.use_cpu"):
         return
-    room, needed = it.device.memory_gb * GPU, sum(parts.values())
+    room, needed = it.device.usable, sum(parts.values())
     if needed <= room:
         return
     names = {"weight_bytes": "weights", "gradient_bytes": "gradients", "adam_bytes": "Adam"}
@@ -168,17 +173,38 @@ def the_gpu_cannot_hold_the_model(it: Subject) -> Iterator[Found]:
         "method.name",
         both(
             f"{size(needed)} ({', '.join(f'{names[n]} {size(v)}' for n, v in parts.items())}) "
-            f"on {it.device.name} with {it.device.memory_gb:g} GB",
+            f"on {it.device.name}, which leaves {size(room)}",
             f"需要 {size(needed)}（{'，'.join(f'{zh[n]} {size(v)}' for n, v in parts.items())}），"
-            f"而 {it.device.name} 只有 {it.device.memory_gb:g} GB",
+            f"而 {it.device.name} 可用 {size(room)}",
         ),
-        fix=both(
-            "train a prefix or LoRA, hold the base in 4 or 8 bits (quantization_bit), or shard it "
-            "over several GPUs with ZeRO-3",
-            "改为训练前缀或 LoRA，把基座量化为 4 位或 8 位（quantization_bit），或用 ZeRO-3 切分到"
-            "多个 GPU",
-        ),
+        fix=_to_fit(it, set(parts)),
     )
+
+
+def _to_fit(it: Subject, here: set[str]) -> Words:
+    """What would make the state fit that is not done yet."""
+    ways: list[tuple[str, str]] = []
+    if it.get("method.name") == "full" and it.get("launch.train"):
+        ways.append(("train a prefix or LoRA", "改为训练前缀或 LoRA"))
+    elif it.get("precision.quantize") is None and not shards_weights(it):
+        ways.append(
+            (
+                "hold the base in 4 or 8 bits (quantization_bit)",
+                "把基座量化为 4 位或 8 位（quantization_bit）",
+            )
+        )
+    if shards_weights(it):
+        ways.append(("take more GPUs", "增加 GPU"))
+        if "adam_bytes" in here:
+            ways.append(
+                (
+                    "keep the optimizer in main memory (offload_optimizer)",
+                    "把优化器放到内存（offload_optimizer）",
+                )
+            )
+    else:
+        ways.append(("shard it over several GPUs with ZeRO-3", "用 ZeRO-3 切分到多个 GPU"))
+    return both(", or ".join(en for en, _ in ways), "，或".join(zh for _, zh in ways))
 
 
 @rule(
@@ -208,7 +234,7 @@ def the_scores_of_a_batch_fill_the_gpu(it: Subject) -> Iterator[Found]:
     shape = it.shape
     if it.device is None or shape is None or not shape.vocab or not it.get("launch.train"):
         return
-    left = it.device.memory_gb * GPU - sum(held(it).values())
+    left = it.device.usable - sum(held(it).values())
     length = example_tokens(it.run)
     scores = 2 * logit_bytes(it.get("batch.micro"), length, shape.vocab)
     if 0 < left < scores:

@@ -12,7 +12,6 @@ from ..finding import Found, both
 from ..rule import Example, Subject, rule
 from .examples import DATA, measured, of_file
 from .record import EVALUATED, steps_of
-from .sizes import uses_deepspeed
 
 BEST = {**EVALUATED, "record.save_strategy": "epoch", "record.load_best": True}
 BY_STEPS = {
@@ -40,24 +39,31 @@ def compares(it: Subject) -> bool:
     allows=Example(EVALUATED),
 )
 def validation_rows_are_named_and_never_read(it: Subject) -> Iterator[Found]:
-    """Naming a validation file evaluates nothing. The published train.sh names one all the same,
+    """Naming a validation file evaluates nothing. The published scripts name one all the same,
     beside predict_with_generate and a batch size for evaluation.
 
-    仅仅写上验证文件并不会评估。官方 train.sh 虽然写了验证文件、predict_with_generate 和评估批量，训
-    练时都用不到。
+    仅仅写上验证文件并不会评估。官方脚本虽然写了验证文件、predict_with_generate 和评估批量，却没有打
+    开评估。
     """
-    asked = it.get("launch.train") or it.get("launch.predict")
+    asked, trains = it.get("launch.train") or it.get("launch.predict"), it.get("launch.train")
     if it.written("data.validation") and asked and not it.run.evaluates:
+        file = it.get("data.validation")
         yield it.found(
             "data.validation",
             both(
-                f"{it.get('data.validation')} is never read",
-                f"{it.get('data.validation')} 不会被读取",
+                f"nothing is evaluated on the validation file {file}",
+                f"写了验证文件 {file}，但没有任何评估用到它",
             ),
             fix=both(
                 "write eval_strategy epoch to watch the loss on it, or do_eval to measure it once "
                 "at the end; or leave it out",
                 "写 eval_strategy epoch 以便训练中观察损失，或写 do_eval 结束时评估一次；或去掉它",
+            )
+            if trains
+            else both(
+                "leave it out: prediction reads the test file; or write do_eval to measure the "
+                "loss on it",
+                "去掉它：预测读取的是测试文件；或写 do_eval 在它上面计算损失",
             ),
         )
 
@@ -261,34 +267,6 @@ def the_best_is_to_be_saved_and_nothing_finds_it(it: Subject) -> Iterator[Found]
             "record.save_strategy",
             both(f"save_strategy best without {names}", f"save_strategy 为 best，却没有 {names}"),
             fix=both(f"write {sentence_list(lacking)}", f"写 {sentence_list(lacking)}"),
-        )
-
-
-@rule(
-    "W208",
-    "record.load_best",
-    "record.save_only_model",
-    severity="error",
-    source="transformers 5.23.0, trainer.py: DeepSpeed and FSDP load whole checkpoints",
-    flags=Example({**BEST, "record.save_only_model": True, "launch.deepspeed": "ds.json"}),
-    allows=Example({**BEST, "record.save_only_model": True}),
-)
-def sharded_weights_cannot_be_loaded_back(it: Subject) -> Iterator[Found]:
-    """DeepSpeed and FSDP go back to the best checkpoint with all of its state; one that holds the
-    model alone cannot be loaded so, and transformers refuses.
-
-    DeepSpeed 和 FSDP 回到最好的检查点时要加载完整状态；只保存了模型的检查点做不到，transformers 会
-    拒绝。
-    """
-    shards = uses_deepspeed(it) or it.get("launch.fsdp")
-    if compares(it) and it.get("record.load_best") and it.get("record.save_only_model") and shards:
-        yield it.found(
-            "record.save_only_model",
-            both(
-                "save_only_model and load_best_model_at_end under DeepSpeed or FSDP",
-                "在 DeepSpeed 或 FSDP 下同时使用 save_only_model 和 load_best_model_at_end",
-            ),
-            fix=both("leave one of the two out", "两者去掉一个"),
         )
 
 

@@ -164,11 +164,12 @@ def gpus_are_left_idle(it: Subject) -> Iterator[Found]:
     ),
 )
 def the_deepspeed_launcher_ignores_visible_devices(it: Subject) -> Iterator[Found]:
-    """With --num_gpus, --include or --exclude the deepspeed launcher takes the first GPUs of the
-    machine and sets CUDA_VISIBLE_DEVICES itself: what is written there is not read.
+    """With --num_gpus, --include or --exclude the deepspeed launcher chooses the GPUs by them alone
+    (--num_gpus takes the first of the machine) and sets CUDA_VISIBLE_DEVICES itself: what is
+    written there is not read.
 
-    写了 --num_gpus、--include 或 --exclude 时，deepspeed 启动器从本机的第一个 GPU 开始取，并自己设
-    置 CUDA_VISIBLE_DEVICES；所写的值不会被读取。
+    写了 --num_gpus、--include 或 --exclude 时，deepspeed 启动器只按它们选择 GPU（--num_gpus 从本机
+    的第一个开始取），并自己设置 CUDA_VISIBLE_DEVICES；所写的值不会被读取。
     """
     chosen, count = it.origin("launch.visible_devices"), it.origin("launch.processes")
     apart = chosen.written and count.written and chosen.spelling != count.spelling

@@ -36,7 +36,8 @@ def the_learning_rate_is_another_methods(it: Subject) -> Iterator[Found]:
     会把权重毁掉。
     """
     method, rate = it.get("method.name"), it.get("optim.learning_rate")
-    if not it.get("launch.train") or rate <= TOO_FAST.get(method, rate):
+    fresh = it.get("model.fresh")  # nothing has been learnt that could be ruined
+    if not it.get("launch.train") or fresh or rate <= TOO_FAST.get(method, rate):
         return
     usual = "1e-4 to 5e-4" if method == "lora" else "1e-5 to 5e-5"
     yield it.found(
@@ -45,7 +46,7 @@ def the_learning_rate_is_another_methods(it: Subject) -> Iterator[Found]:
             f"learning_rate = {rate:g} with the method {method}",
             f"方法为 {method}，学习率为 {rate:g}",
         ),
-        fix=both(f"usual are {usual}", f"常用范围是 {usual.replace('to', '到')}"),
+        fix=both(f"{usual} is usual", f"常用范围是 {usual.replace('to', '到')}"),
     )
 
 
@@ -75,7 +76,7 @@ def the_learning_rate_moves_nothing(it: Subject) -> Iterator[Found]:
                 f"learning_rate = {rate:g} with the method {method}",
                 f"方法为 {method}，学习率为 {rate:g}",
             ),
-            fix=both(f"usual are {usual}", f"常用范围是 {usual.replace('to', '到')}"),
+            fix=both(f"{usual} is usual", f"常用范围是 {usual.replace('to', '到')}"),
         )
 
 

@@ -11,8 +11,8 @@ from ...formats.programs import PATHS
 from ...formats.training_arguments import KEYS
 from ...params.arch.chatglm2 import ChatGLM2
 from ...params.run import parameters
-from ...params.setting import Note, Origin
-from ...text import nearest
+from ...params.setting import Kind, Note, Origin
+from ...text import Said, nearest
 from ..finding import Found, both
 from ..rule import ARGUMENT, CONFIG, Example, Subject, rule
 from .beside import model_keys
@@ -27,6 +27,12 @@ WITHOUT_EFFECT = (
 
 HERE = "train.sh:7 ({})"
 """Where the notes of the examples stand."""
+
+
+def _note(name: str, kind: Kind, where: str) -> Note:
+    """What a reader of a file would say of an argument, for the examples."""
+    what = Said(f"{name} has no effect", f"{name} 不起作用")
+    return Note(what, where, Said("nothing reads it", "没有代码读取它"), kind, name)
 
 
 def told(it: Subject, kind: str) -> Iterator[tuple[Note, Origin]]:
@@ -52,7 +58,7 @@ def path_of(name: str) -> str:
     source="https://github.com/hiyouga/LlamaFactory/issues/7927",
     flags=Example(
         {"schedule.warmup": 0.1, **DATA},
-        notes=(Note("x", "example.sh:1 (schedule.warmup)", "it moved", "renamed", "warmup_ratio"),),
+        notes=(_note("warmup_ratio", "renamed", "example.sh:1 (schedule.warmup)"),),
     ),
     allows=Example({**DATA, "schedule.warmup": 0.1}),
 )
@@ -85,24 +91,19 @@ def an_argument_bears_an_old_name(it: Subject) -> Iterator[Found]:
     source="https://github.com/zai-org/ChatGLM2-6B/blob/main/ptuning/main.py",
     flags=Example(
         DATA,
-        notes=(
-            Note(
-                "x", HERE.format("--overwrite_cache"), "none kept", "no effect", "overwrite_cache"
-            ),
-        ),
+        notes=(_note("overwrite_cache", "no effect", HERE.format("--overwrite_cache")),),
     ),
-    allows=Example(DATA, notes=(Note("the script changes folder", "train.sh:1", "its paths"),)),
+    allows=Example(DATA, notes=(_note("", "", "train.sh:1"),)),
 )
 def an_argument_changes_nothing(it: Subject) -> Iterator[Found]:
-    """It is declared and never read, or what it was about is gone: whatever it says, the run is the
-    same.
+    """It reads as if it changed something, and the run is the same with it and without it.
 
-    它只是声明而从不读取，或者它所针对的功能已经不存在：无论写什么，训练都一样。
+    写上它看似改变了什么，其实有没有它，训练都一样。
     """
     for note, origin in told(it, "no effect"):
         yield it.found(
             f"{ARGUMENT}{note.name}",
-            both(f"{note.name} has no effect: {note.why}", f"{note.name} 不起作用"),
+            both(f"{note.what}: {note.why}", f"{note.what.zh}：{note.why.zh}"),
             fix=both("leave it out", "去掉它"),
             origin=origin,
         )
@@ -146,7 +147,7 @@ def a_key_of_the_model_changes_nothing(it: Subject) -> Iterator[Found]:
     source="https://github.com/MakazhanAlpamys/Soup/issues/627",
     flags=Example(
         model={key: CHATGLM2[key] for key in CHATGLM2 if key != "seq_length"},
-        notes=(Note("x", "config.json:4", "did you mean it?", "unknown", "seq_lenght"),),
+        notes=(_note("seq_lenght", "unknown", "config.json:4"),),
     ),
     allows=Example(model=CHATGLM2),
 )
@@ -186,7 +187,7 @@ def a_key_of_the_model_is_not_known(it: Subject) -> Iterator[Found]:
     source="https://github.com/unslothai/unsloth/pull/10452",
     flags=Example(
         {**DATA, "schedule.max_steps": 3000},
-        notes=(Note("x", HERE.format("--max_steps 3000"), "first: line 3", "twice", "max_steps"),),
+        notes=(_note("max_steps", "twice", HERE.format("--max_steps 3000")),),
     ),
     allows=Example({**DATA, "schedule.max_steps": 3000}),
 )

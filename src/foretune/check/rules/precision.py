@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 from ...plan.devices import AMPERE
 from ..finding import Found, both
 from ..rule import Example, Subject, rule
+from .beside import model_keys
 from .examples import BAICHUAN2, CHATGLM2, DATA
 from .sizes import shards_weights
 
 FAST_FOR_HALF = 1e-2
 """Learning rates from which on a prefix drives float16 activations to where they overflow."""
+
+PACKED_FOR_GOOD = ("gptq", "awq", "aqlm", "hqq", "eetq")
+"""Methods that pack weights before tuning; their files hold whole numbers."""
 
 LARGE = 10**9
 """Parameters from which on float32 products are worth a remark."""
@@ -322,6 +327,7 @@ def flash_attention_is_given_float32(it: Subject) -> Iterator[Found]:
 @rule(
     "P110",
     "precision.quantize",
+    "config.quantization_config",
     "launch.fsdp",
     "launch.deepspeed",
     severity="error",
@@ -349,14 +355,31 @@ def flash_attention_is_given_float32(it: Subject) -> Iterator[Found]:
 def a_quantised_base_is_cut_into_shards(it: Subject) -> Iterator[Found]:
     """ZeRO-3 and FSDP cut every weight into pieces of one floating point type. Packed whole numbers
     are none: loading fails, or every process holds the whole model. bitsandbytes allows it in one
-    case alone, 4 bits stored in the type that is computed in (bnb_4bit_quant_storage).
+    case alone, 4 bits stored in the type that is computed in (bnb_4bit_quant_storage); GPTQ and AWQ
+    in none.
 
     ZeRO-3 和 FSDP 把每个权重切成同一种浮点类型的片段，而量化后的整数不是浮点数：要么加载失败，要么
     每个进程都保存整个模型。bitsandbytes 只在一种情况下允许：4 位权重以计算所用的类型存放
-    （bnb_4bit_quant_storage）。
+    （bnb_4bit_quant_storage）；GPTQ 和 AWQ 则完全不行。
     """
     program, bits = shards_weights(it), it.get("precision.quantize")
-    if program is not None and bits is not None and it.get("launch.train"):
+    if program is None or not it.get("launch.train"):
+        return
+    packed: Any = model_keys(it).get("quantization_config")
+    method = cast(dict[str, Any], packed).get("quant_method") if isinstance(packed, dict) else None
+    if method in PACKED_FOR_GOOD and not it.get("precision.dequantize"):
+        yield it.found(
+            "config.quantization_config",
+            both(
+                f"the weights were packed by {str(method).upper()}, and {program} shards them",
+                f"权重已由 {str(method).upper()} 量化，而 {program} 要切分它们",
+            ),
+            fix=both(
+                "use plain data parallelism or ZeRO-2, or start from the full weights",
+                "请用普通数据并行或 ZeRO-2，或从完整权重开始",
+            ),
+        )
+    if bits is not None:
         yield it.found(
             "precision.quantize",
             both(

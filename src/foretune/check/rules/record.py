@@ -129,6 +129,9 @@ def checkpoints_fill_the_disk(it: Subject) -> Iterator[Found]:
                 "写 save_total_limit 2；save_only_model true 不保存动量，但不能用来继续训练",
             ),
             severity="warning" if count * each >= VERY_MUCH else None,
+            origin=it.origin("record.save_strategy")
+            if it.written("record.save_strategy") and not it.written("record.save_total_limit")
+            else None,
         )
 
 

@@ -241,10 +241,10 @@ class Accelerate(Section):
         when_unset=("none", "无"),
         source="accelerate 1.15, commands/config/config_args.py and commands/launch.py",
     )
-    """Environment variables meant for the pod. Nothing reads them: the launcher sends those of its
-    own instead.
+    """Environment variables meant for the pod. No effect: the launcher sends those of its own
+    instead.
 
-    本意是传给 pod 的环境变量。没有代码读取：启动器发送的是它自己的变量。
+    本意是传给 pod 的环境变量。没有作用：启动器发送的是它自己的变量。
     """
 
     sagemaker: SageMaker = param(SageMaker.model_construct())

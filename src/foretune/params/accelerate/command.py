@@ -37,16 +37,18 @@ class Command(Section):
         source="accelerate 1.15, commands/launch.py",
     )
     """Accelerate's YAML file. Flags count more than what it says. Without this flag a file that was
-    once made by `accelerate config` on the machine is read all the same.
+    once made by `accelerate config` on the machine is read all the same, unless --cpu is given.
 
     accelerate 的 YAML 配置文件。命令行参数优先于它。即使不写这个参数，也会读取机器上曾
-    由 `accelerate config` 生成的文件。
+    由 `accelerate config` 生成的文件，除非写了 --cpu。
     """
 
     quiet: bool = param(False, source="accelerate 1.15, commands/launch.py")
-    """Leave the launcher's own part out of error messages.
+    """End without the launcher's own error when the script fails, so that the script's is the last
+    one printed. Read where one process is started, and by DeepSpeed's launcher on several machines.
 
-    报错时省去启动器自身的部分。
+    脚本出错时启动器不再另外报错，最后看到的就是脚本自己的错误。只在启动单个进程，或多机使
+    用 DeepSpeed的启动器时读取。
     """
 
     multi_gpu: bool = param(False, source="accelerate 1.15, commands/launch.py")

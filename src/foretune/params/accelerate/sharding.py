@@ -32,11 +32,10 @@ class DeepSpeedPlugin(Section):
         when_unset=("no path", "没有路径"),
         source="accelerate 1.15, utils/dataclasses.py and utils/launch.py",
     )
-    """Folder on NVMe for the optimizer's state. It has no effect: the launcher of accelerate 1.15
-    does not hand it on, so DeepSpeed is given the word none as a path. Write a ds_config.json
-    instead.
+    """Folder on NVMe for the optimizer's state. No effect: the launcher of accelerate 1.15 does not
+    hand it on, so DeepSpeed is given the word none as a path. Write a ds_config.json instead.
 
-    优化器状态所在的 NVMe 文件夹。不起作用：accelerate 1.15 的启动器没有把它传下去，DeepSpeed 得到的
+    优化器状态所在的 NVMe 文件夹。没有作用：accelerate 1.15 的启动器没有把它传下去，DeepSpeed 得到的
     路径是单词 none。请改写 ds_config.json。
     """
 
@@ -45,10 +44,10 @@ class DeepSpeedPlugin(Section):
         when_unset=("no path", "没有路径"),
         source="accelerate 1.15, utils/dataclasses.py and utils/launch.py",
     )
-    """Folder on NVMe for parameters. It has no effect: the launcher of accelerate 1.15 does not
-    hand it on. Write a ds_config.json instead.
+    """Folder on NVMe for parameters. No effect: the launcher of accelerate 1.15 does not hand it
+    on. Write a ds_config.json instead.
 
-    参数所在的 NVMe 文件夹。不起作用：accelerate 1.15 的启动器没有把它传下去。请改
+    参数所在的 NVMe 文件夹。没有作用：accelerate 1.15 的启动器没有把它传下去。请改
     写 ds_config.json。
     """
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -26,20 +26,25 @@ __all__ = [
 @cache
 def families() -> tuple[type[Family], ...]:
     """Every family in this folder, in the order of the file names."""
-    return tuple(
-        found
-        for module in pkgutil.iter_modules(__path__)
-        for found in vars(importlib.import_module(f"{__name__}.{module.name}")).values()
-        if isinstance(found, type)
-        and issubclass(found, Family)
-        and found.__module__.endswith(f".{module.name}")
-        and not inspect.isabstract(found)
-    )
+    return tuple(_one_by_one())
+
+
+def _one_by_one() -> Iterator[type[Family]]:
+    """The same, each file imported when its turn has come."""
+    for module in pkgutil.iter_modules(__path__):
+        for found in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
+            if (
+                isinstance(found, type)
+                and issubclass(found, Family)
+                and found.__module__.endswith(f".{module.name}")
+                and not inspect.isabstract(found)
+            ):
+                yield found
 
 
 def family_of(config: Mapping[str, Any]) -> type[Family] | None:
     """The family of a config.json, or None where no file here knows it."""
-    return next((family for family in families() if family.matches(config)), None)
+    return next((family for family in _one_by_one() if family.matches(config)), None)
 
 
 def read_architecture(

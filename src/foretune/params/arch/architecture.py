@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
+from ...text import Said
 from ..declare import Section, param
 from .shape import Shape
 from .traits import Traits
@@ -21,8 +22,8 @@ class Remark:
     """What a key says that its value does not show."""
 
     key: str
-    what: str
-    why: str
+    what: Said
+    why: Said
 
 
 class Family(Section, abc.ABC):
@@ -143,10 +144,12 @@ class ModelKeys(Section):
     pad_token_id: int | None = param(None, at_least=0)
     """Token id that fills the finished rows of a batch while generating. What fills a training
     batch, and what the labels ignore, is decided by the tokenizer and the training script, not by
-    this key.
+    this key. In transformers' own Llama, Mistral and Qwen, and in Baichuan's published code, its
+    row of the embedding gets no gradient.
 
     批量生成时填充已结束行的词元 id。训练批次用什么填充、标签忽略什么，由分词器和训练脚本决定，而不
-    是由该键决定。
+    是由该键决定。在 transformers 自带的 Llama、Mistral、Qwen 和 Baichuan 的官方代码里，词嵌入中对应
+    的那一行得不到梯度。
     """
 
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 from pydantic import model_validator
 
+from ...text import Said
 from ..declare import param
 from .architecture import Remark
 from .shape import Shape, Weight, linear, norm
@@ -260,16 +261,26 @@ class Baichuan(Prefixed):
         key = "norm_head" if self.norm_head is not None else "vocab_size"
         yield Remark(
             key,
-            f"read as {self.variant}",
-            "no key of the published files says it: alibi and norm_head do where they are given, "
-            "else hidden_size and vocab_size (documented in foretune.params.arch.baichuan)",
+            Said(f"read as {self.variant}", f"读作 {self.variant}"),
+            Said(
+                "no key of the published files says it: alibi and norm_head do where they are "
+                "given, else hidden_size and vocab_size",
+                "官方文件中没有键说明这一点：写了 alibi 和 norm_head 就看它们，否则看 hidden_size "
+                "和 vocab_size",
+            ),
         )
         if isinstance(self.gradient_checkpointing, list):
             yield Remark(
                 "gradient_checkpointing",
-                f"gradient_checkpointing = {self.gradient_checkpointing} is not read",
-                "the published code takes a list that is not empty for true and recomputes "
-                "activations in every training; here the setting of the run decides",
+                Said(
+                    f"gradient_checkpointing = {self.gradient_checkpointing} is not read",
+                    f"不读取 gradient_checkpointing = {self.gradient_checkpointing}",
+                ),
+                Said(
+                    "the published code takes a list that is not empty for true and recomputes "
+                    "activations in every training; here the setting of the run decides",
+                    "官方代码把非空列表当作真，每次训练都重新计算激活；在这里由本次运行的设置决定",
+                ),
             )
 
     @property

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 
+from ...text import Said
 from ..declare import param
 from .architecture import Architecture, Remark
 from .decoder import Decoder
@@ -18,6 +19,8 @@ from .shape import Shape, Weight, linear, norm
 from .traits import Traits
 
 WINDOW_KEYS = ("sliding_window", "max_window_layers")
+WINDOW_OFF = Said("use_sliding_window is off", "没有打开 use_sliding_window")
+NOT_READ = Said("transformers 5 does not read it there", "transformers 5 在那里不读取它")
 
 
 class Llama(Decoder, Architecture):
@@ -106,6 +109,7 @@ class Llama(Decoder, Architecture):
             tied=self.tie_word_embeddings,
             weights=self._weights(),
             prefix_inputs=self.hidden_size,
+            prefix_place="model",
             default_lora_targets=("q_proj", "v_proj"),
             quantised=(),
         )
@@ -166,16 +170,22 @@ class Llama(Decoder, Architecture):
     def remarks(self) -> Iterator[Remark]:
         """Keys that this family's code does not read, and what says a thing twice."""
         if self.rope_scaling and self.rope_parameters:
-            what = "rope_scaling and rope_parameters are both given; the first counts"
-            yield Remark("rope_scaling", what, "the second is its name in transformers 5")
+            what = Said(
+                "rope_scaling and rope_parameters are both given; the first counts",
+                "rope_scaling 与 rope_parameters 都写了；以前者为准",
+            )
+            why = Said(
+                "the second is its name in transformers 5", "后者是它在 transformers 5 中的名字"
+            )
+            yield Remark("rope_scaling", what, why)
         for key in sorted(self.unread & self.model_fields_set):
             if getattr(self, key) is not None:
-                what = f"{key} has no effect in a {self.model_type} model"
-                off = key in WINDOW_KEYS and self.use_sliding_window is False
-                why = (
-                    "use_sliding_window is off" if off else "transformers 5 does not read it there"
+                what = Said(
+                    f"{key} has no effect in a {self.model_type} model",
+                    f"{key} 在 {self.model_type} 模型中不起作用",
                 )
-                yield Remark(key, what, why)
+                off = key in WINDOW_KEYS and self.use_sliding_window is False
+                yield Remark(key, what, WINDOW_OFF if off else NOT_READ)
 
     @property
     def unread(self) -> set[str]:

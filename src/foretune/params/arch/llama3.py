@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 from pydantic import model_validator
 
 from ...errors import Problem
-from ...text import size
+from ...text import Said, size
 from ..declare import param
 from .architecture import Family, Remark
 from .shape import Shape, Weight, linear, norm
@@ -261,17 +261,33 @@ class ModelArgs(Family):
         if self.vocab_size < 0:
             yield Remark(
                 "vocab_size",
-                f"vocab_size = {self.vocab_size}: every count is without the vocabulary",
-                f"it is left to the tokenizer, and there is no {TOKENIZER} of Llama 3 beside "
-                f"{NAME}; each token adds {2 * self.dim:,} parameters, embedding and output layer",
+                Said(
+                    f"vocab_size = {self.vocab_size}: every count is without the vocabulary",
+                    f"vocab_size = {self.vocab_size}：所有参数量都不含词表",
+                ),
+                Said(
+                    f"it is left to the tokenizer, and there is no {TOKENIZER} of Llama 3 beside "
+                    f"{NAME}; each token adds {2 * self.dim:,} parameters, embedding and output "
+                    "layer",
+                    f"它由分词器决定，而 {NAME} 旁边没有 Llama 3 的 {TOKENIZER}；每个词元增加 "
+                    f"{2 * self.dim:,} 个参数（词嵌入和输出层）",
+                ),
             )
         if {"max_batch_size", "max_seq_len"} & self.model_fields_set:
             yield Remark(
                 "max_seq_len" if "max_seq_len" in self.model_fields_set else "max_batch_size",
-                f"max_batch_size = {self.max_batch_size} and max_seq_len = {self.max_seq_len:,} "
-                "limit nothing here",
-                f"Meta's code sets {size(self.kv_cache_bytes())} of keys and values aside for them "
-                "(bfloat16); nothing else reads them",
+                Said(
+                    f"max_batch_size = {self.max_batch_size} and max_seq_len = "
+                    f"{self.max_seq_len:,} limit nothing here",
+                    f"max_batch_size = {self.max_batch_size} 和 max_seq_len = "
+                    f"{self.max_seq_len:,} 在这里不限制任何东西",
+                ),
+                Said(
+                    f"Meta's code sets {size(self.kv_cache_bytes())} of keys and values aside for "
+                    "them (bfloat16); nothing else reads them",
+                    f"Meta 的代码按它们预留 {size(self.kv_cache_bytes())} 的键和值"
+                    "（bfloat16），此外没有代码读取",
+                ),
             )
 
 

@@ -20,6 +20,8 @@ class Weight:
     copies: int = 1
     tied: bool = False
     """True where the tensor is another one's (an output layer that is the embedding)."""
+    blocks: tuple[int, ...] = ()
+    """Numbers of the blocks that have a copy, where those are not the first ``copies``."""
 
     @property
     def num_parameters(self) -> int:
@@ -28,7 +30,7 @@ class Weight:
 
     def names(self) -> Iterator[str]:
         """The name of each copy."""
-        return (self.name.replace("{i}", str(i)) for i in range(self.copies))
+        return (self.name.replace("{i}", str(i)) for i in self.blocks or range(self.copies))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,10 @@ class Shape:
     encoder_decoder: bool = False
     """True where an encoder reads the prompt and a decoder writes the answer, each in blocks of its
     own; ``layers`` are those of one of them."""
+
+    def __hash__(self) -> int:
+        """Of a few sizes: sums over the weights are cached by shape, and asked for often."""
+        return hash((self.hidden, self.layers, self.ffn, self.vocab, len(self.weights)))
 
     @property
     def num_parameters(self) -> int:

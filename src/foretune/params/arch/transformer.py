@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
+from ...text import Said
 from ..declare import param
 from .architecture import Architecture, Remark
 from .shape import Shape, Weight, linear, norm
@@ -235,9 +236,16 @@ class Transformer(Architecture):
             each = self.d_model if self.tie_word_embeddings else 2 * self.d_model
             yield Remark(
                 "vocab_size",
-                "vocab_size is not given: every count is without the vocabulary",
-                f"each token adds {each:,} parameters, embedding and output layer; without their"
-                " number the model cannot be built or trained",
+                Said(
+                    "vocab_size is not given: every count is without the vocabulary",
+                    "没有写 vocab_size：所有参数量都不含词表",
+                ),
+                Said(
+                    f"each token adds {each:,} parameters, embedding and output layer; without "
+                    "their number the model cannot be built or trained",
+                    f"每个词元增加 {each:,} 个参数（词嵌入和输出层）；不知道词元数就无法建立和训"
+                    "练模型",
+                ),
             )
         sizes = ("d_model", "num_layers", "num_attention_heads", "ffn_hidden_dim")
         base = Transformer()
@@ -248,8 +256,15 @@ class Transformer(Architecture):
             rows = round((PAPER_BASE - blocks) / self.d_model, -3)
             yield Remark(
                 "d_model",
-                f"the paper counts {PAPER_BASE:,} parameters at these sizes",
-                f"{blocks:,} are in the blocks, so that is an embedding of about {rows:,.0f} rows;"
-                " the text of the paper says about 37,000 tokens, and so many make"
-                f" {blocks + 37_000 * self.d_model:,}",
+                Said(
+                    f"the paper counts {PAPER_BASE:,} parameters at these sizes",
+                    f"论文称这样的尺寸有 {PAPER_BASE:,} 个参数",
+                ),
+                Said(
+                    f"{blocks:,} are in the blocks, so that is an embedding of about {rows:,.0f} "
+                    "rows; the text of the paper says about 37,000 tokens, and so many make "
+                    f"{blocks + 37_000 * self.d_model:,}",
+                    f"块中有 {blocks:,} 个，由此推出词嵌入约 {rows:,.0f} 行；论文正文说约 37,000 个"
+                    f"词元，那样是 {blocks + 37_000 * self.d_model:,} 个参数",
+                ),
             )

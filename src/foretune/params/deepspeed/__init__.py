@@ -199,9 +199,9 @@ class DeepSpeed(Section):
     """
 
     disable_allgather: bool = param(False, source="DeepSpeed 0.19.8, runtime/config.py")
-    """Nothing reads it.
+    """No effect: nothing reads it.
 
-    没有代码读取它。
+    没有作用：没有代码读取它。
     """
 
     vocabulary_size: int | None = param(

@@ -181,9 +181,9 @@ class Autotuning(Section):
     """
 
     min_train_batch_size: int = param(1, at_least=1, source="DeepSpeed 0.19.8, autotuning")
-    """Smallest total batch. Nothing reads it any more.
+    """Smallest total batch. No effect: nothing reads it any more.
 
-    最小总批量。现在没有代码读取它。
+    最小总批量。没有作用：现在没有代码读取它。
     """
 
     max_train_micro_batch_size_per_gpu: int = param(

@@ -175,9 +175,10 @@ class Checkpoint(Section):
 
     parallel_write: ParallelWrite = param(ParallelWrite.model_construct())
     checkpoint_serialization: bool = param(True, source="DeepSpeed 0.19.8, runtime/config.py")
-    """Nothing reads it.
+    """Write files in torch's zip format; turned off, in the older format that every version of
+    torch reads too. What is saved is the same.
 
-    没有代码读取它。
+    以 torch 的 zip 格式写文件；关闭则用更早的格式，各版本的 torch 同样能读取。保存的内容相同。
     """
 
     writer: Writer = param(Writer.model_construct())

@@ -254,9 +254,9 @@ class LayerTokenSchedule(Section):
         when_unset=("not used", "不使用"),
         source="DeepSpeed 0.19.8, runtime/data_pipeline/data_routing/scheduler.py",
     )
-    """Nothing reads it.
+    """No effect: nothing reads it.
 
-    没有代码读取它。
+    没有作用：没有代码读取它。
     """
 
     warmup_type: str | None = param(
@@ -264,9 +264,9 @@ class LayerTokenSchedule(Section):
         when_unset=("not used", "不使用"),
         source="DeepSpeed 0.19.8, runtime/data_pipeline/data_routing/scheduler.py",
     )
-    """Nothing reads it.
+    """No effect: nothing reads it.
 
-    没有代码读取它。
+    没有作用：没有代码读取它。
     """
 
     warmup_layer_tokens: int | None = param(
@@ -274,9 +274,9 @@ class LayerTokenSchedule(Section):
         when_unset=("not used", "不使用"),
         source="DeepSpeed 0.19.8, runtime/data_pipeline/data_routing/scheduler.py",
     )
-    """Nothing reads it.
+    """No effect: nothing reads it.
 
-    没有代码读取它。
+    没有作用：没有代码读取它。
     """
 
 

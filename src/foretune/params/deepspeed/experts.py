@@ -75,7 +75,7 @@ class ExpertParallel(Section):
 
     expert_pattern: str | None = param(
         None,
-        when_unset=("the preset's", "取自预设"),
+        when_unset=("the preset's, or experts without one", "取自预设，没有预设时为 experts"),
         source="DeepSpeed 0.19.8, module_inject/auto_ep_config.py",
     )
     """Name of the child that holds the experts.
@@ -85,7 +85,7 @@ class ExpertParallel(Section):
 
     router_pattern: str | None = param(
         None,
-        when_unset=("the preset's", "取自预设"),
+        when_unset=("the preset's, or gate without one", "取自预设，没有预设时为 gate"),
         source="DeepSpeed 0.19.8, module_inject/auto_ep_config.py",
     )
     """Name of the child that chooses among them.
@@ -245,7 +245,10 @@ class ExpertParallel(Section):
 
     expert_w1: str | None = param(
         None,
-        when_unset=("the preset's", "取自预设"),
+        when_unset=(
+            "the preset's, or gate_up_proj without one",
+            "取自预设，没有预设时为 gate_up_proj",
+        ),
         source="DeepSpeed 0.19.8, module_inject/auto_ep_config.py",
     )
     """Name of the experts' gate matrix.
@@ -255,7 +258,7 @@ class ExpertParallel(Section):
 
     expert_w2: str | None = param(
         None,
-        when_unset=("the preset's", "取自预设"),
+        when_unset=("the preset's, or down_proj without one", "取自预设，没有预设时为 down_proj"),
         source="DeepSpeed 0.19.8, module_inject/auto_ep_config.py",
     )
     """Name of their second matrix.
@@ -278,7 +281,10 @@ class ExpertParallel(Section):
 
     num_experts_attr: str | None = param(
         None,
-        when_unset=("the preset's", "取自预设"),
+        when_unset=(
+            "the preset's, or num_local_experts without one",
+            "取自预设，没有预设时为 num_local_experts",
+        ),
         source="DeepSpeed 0.19.8, module_inject/auto_ep_config.py",
     )
     """Key of the model's config that holds the number of experts.
@@ -288,7 +294,10 @@ class ExpertParallel(Section):
 
     top_k_attr: str | None = param(
         None,
-        when_unset=("the preset's", "取自预设"),
+        when_unset=(
+            "the preset's, or num_experts_per_tok without one",
+            "取自预设，没有预设时为 num_experts_per_tok",
+        ),
         source="DeepSpeed 0.19.8, module_inject/auto_ep_config.py",
     )
     """Key of the model's config that holds the experts per token.
@@ -328,7 +337,7 @@ class ExpertParallel(Section):
 
     expert_activation: str | None = param(
         None,
-        when_unset=("the preset's", "取自预设"),
+        when_unset=("the preset's, or swiglu without one", "取自预设，没有预设时为 swiglu"),
         source="DeepSpeed 0.19.8, module_inject/auto_ep_config.py",
     )
     """Activation inside an expert.

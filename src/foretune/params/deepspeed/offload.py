@@ -63,10 +63,11 @@ class OffloadParam(Section):
         unit="elements",
         source="DeepSpeed 0.19.8, runtime/zero/offload_config.py",
     )
-    """Meant as the number of elements kept in main memory under NVMe offloading. The engine stores
-    the number and never uses it.
+    """With NVMe: elements of the trained parameters that keep a place in page-locked main memory;
+    what goes beyond it lies on NVMe alone. With the CPU as device nothing is limited.
 
-    本意是使用 NVMe 时保留在内存中的元素个数。引擎只保存这个数，从不使用。
+    使用 NVMe 时：训练参数中可以一直占有锁页内存的元素个数，超出的部分只放在 NVMe 上。设备为 CPU 时
+    没有限制。
     """
 
     pin_memory: bool = param(True, source="DeepSpeed 0.19.8, runtime/zero/offload_config.py")

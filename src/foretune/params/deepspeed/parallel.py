@@ -161,21 +161,21 @@ class Pipeline(Section):
     """
 
     stages: int | Literal["auto"] = param("auto", source="DeepSpeed 0.19.8, runtime/pipe/engine.py")
-    """Stages of the pipeline. Nothing reads it; the PipelineModule is told in Python.
+    """Stages of the pipeline. No effect: the PipelineModule is told in Python.
 
-    流水线的阶段数。没有代码读取它，阶段数在 Python 中传给 PipelineModule。
+    流水线的阶段数。没有作用：阶段数在 Python 中传给 PipelineModule。
     """
 
     partition: str = param("best", source="DeepSpeed 0.19.8, runtime/pipe/engine.py")
-    """How layers are dealt out. Nothing reads it.
+    """How layers are dealt out. No effect: the PipelineModule is told in Python.
 
-    各层如何分配。没有代码读取它。
+    各层如何分配。没有作用：在 Python 中传给 PipelineModule。
     """
 
     seed_layers: bool = param(False, source="DeepSpeed 0.19.8, runtime/pipe/engine.py")
-    """A seed for every layer. Nothing reads it.
+    """A seed for every layer. No effect: the PipelineModule is told in Python.
 
-    每层使用单独的随机种子。没有代码读取它。
+    每层使用单独的随机种子。没有作用：在 Python 中传给 PipelineModule。
     """
 
     activation_checkpoint_interval: int = param(

@@ -251,29 +251,30 @@ class WeightQuantization(Section):
     """
 
     enabled: bool = param(True, source="DeepSpeed 0.19.8, inference/config.py")
-    """Nothing reads it; the two mappings below decide.
+    """No effect: nothing reads it. What counts are quantized_initialization and post_init_quant.
 
-    没有代码读取它；起作用的是下面的两个映射。
+    没有作用：没有代码读取它。起作用的是 quantized_initialization 和 post_init_quant。
     """
 
     num_bits: int = param(8, at_least=1, source="DeepSpeed 0.19.8, inference/config.py")
-    """Nothing reads it at this level; the bits are given inside the two mappings below.
+    """No effect: nothing reads it here. The bits are given inside quantized_initialization and
+    post_init_quant.
 
-    这一层的位数没有代码读取；位数写在下面的两个映射里。
+    没有作用：写在这里没有代码读取。位数写在 quantized_initialization 和 post_init_quant 里。
     """
 
     q_type: Literal["asymmetric", "symmetric"] = param(
         "symmetric", source="DeepSpeed 0.19.8, inference/config.py"
     )
-    """Nothing reads it at this level.
+    """No effect: nothing reads it here, but only inside post_init_quant.
 
-    这一层没有代码读取它。
+    没有作用：写在这里没有代码读取，只有 post_init_quant 里的才会读取。
     """
 
     q_groups: int = param(1, at_least=1, source="DeepSpeed 0.19.8, inference/config.py")
-    """Nothing reads it at this level.
+    """No effect: nothing reads it here, but only inside post_init_quant.
 
-    这一层没有代码读取它。
+    没有作用：写在这里没有代码读取，只有 post_init_quant 里的才会读取。
     """
 
     quantized_initialization: dict[str, object] = param(

@@ -66,10 +66,10 @@ class ZeroOptimization(Section):
     """
 
     allgather_partitions: bool = param(True, source="DeepSpeed 0.19.8, runtime/zero/config.py")
-    """Meant as a choice between one gathering call and a series of broadcasts after each step.
-    Nothing reads it any more.
+    """No effect: it was meant as a choice between one gathering call and a series of broadcasts
+    after each step, and nothing reads it any more.
 
-    本意是选择更新之后用一次收集还是逐个广播。现在没有代码读取它。
+    没有作用：本意是选择更新之后用一次收集还是逐个广播，现在没有代码读取它。
     """
 
     allgather_bucket_size: int = param(
@@ -114,10 +114,11 @@ class ZeroOptimization(Section):
     """
 
     elastic_checkpoint: bool = param(False, source="DeepSpeed 0.19.8, runtime/zero/config.py")
-    """A left-over: checkpoints that load with another number of processes. ZeRO-3 no longer has
-    them; checkpoint.load_universal replaces it.
+    """Write the optimizer's state so that another number of processes can load it; ZeRO-1 and
+    ZeRO-2. ZeRO-3 no longer does and only warns; there checkpoint.load_universal replaces it.
 
-    遗留参数：可以用不同进程数读取的检查点。ZeRO-3 已不再支持，由 checkpoint.load_universal 取代。
+    保存优化器状态时使其可以用不同的进程数读取；用于 ZeRO-1 和 ZeRO-2。ZeRO-3 已不再支持，只给出警
+    告，应改用 checkpoint.load_universal。
     """
 
     offload_param: OffloadParam = param(OffloadParam.model_construct())

@@ -39,10 +39,11 @@ class Processes(Section):
     rank: Annotated[Text, Field(alias="RANK")] = param(
         None, matters=2, source="torch 2.13, distributed/run.py"
     )
-    """Number of a process among all. Launchers set it; one that was exported by hand makes a single
-    process wait for others for ever.
+    """Number of a process among all. Launchers set it. Left over in a shell together with
+    LOCAL_RANK and WORLD_SIZE, it makes a single process wait for others that never come.
 
-    进程在全部进程中的编号，由启动器设置。手工导出它，会让单个进程一直等待其他进程。
+    进程在全部进程中的编号，由启动器设置。若与 LOCAL_RANK、WORLD_SIZE 一起残留在 shell 里，会让单个
+    进程一直等待其他进程。
     """
 
     local_rank: Annotated[Text, Field(alias="LOCAL_RANK")] = param(

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from ...params.arch.shape import Shape
 from ..formula import formula
 from ..setup import Setup
+from .buffers import CHUNKS
+from .collectives import ordered, ring
 
 
 @formula("bytes")
@@ -218,7 +220,8 @@ def working(shape: Shape, setup: Setup) -> float:
     attention = compute * (2 * queries + 2 * keys * shape.head_dim / split) + 4 * queries
     if setup.kernels.attention == "eager":
         attention += (compute + 8) * shape.heads / split * setup.length
-    return tokens * (max(feed_forward, attention) + numbers.residual * shape.hidden)
+    inside = tokens * (max(feed_forward, attention) + numbers.residual * shape.hidden)
+    return inside + ring(shape, setup) + ordered(shape, setup)
 
 
 LOSS = {"full": 12.0, "shifted": 22.0, "compiled": 4.0, "chunked": 2.0, "fused": 0.0}
@@ -230,10 +233,6 @@ bits. In chunks: the scores of every chunk in 16 bits."""
 LOSS_SPLIT = 16.0
 """The same over a vocabulary that is split among ranks: torch/distributed/tensor/parallel/loss.py
 writes every operation out, and four float32 tensors are alive at once."""
-
-CHUNKS = 8
-"""Pieces that a loss in chunks is computed in (torchtune's default)."""
-
 
 def loss(shape: Shape, setup: Setup) -> float:
     """Bytes of the scores while the loss is computed and taken back."""

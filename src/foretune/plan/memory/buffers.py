@@ -11,6 +11,9 @@ from ..fitted import FITTED
 from ..formula import formula
 from ..setup import Setup
 
+CHUNKS = 8
+"""Pieces that a loss in chunks is computed in (torchtune's default)."""
+
 
 @formula("bytes")
 def gathered_bytes(root: float, block: float, bytes_each: int, ahead: int = 2) -> float:
@@ -91,13 +94,21 @@ def gathers(setup: Setup) -> bool:
     return setup.parallel.shared("all") > 1
 
 
+def keeps_whole(setup: Setup) -> bool:
+    """True where a stage of a pipeline keeps its weights and their gradients whole between micro
+    batches, and shares them out after the last (torchtitan, torch's pipelines with FSDP2).
+    """
+    parallel = setup.parallel
+    return gathers(setup) and parallel.program == "fsdp" and parallel.pipeline > 1
+
+
 def communication(shape: Shape, setup: Setup, trained: int) -> float:
     """Bytes of gathered weights and buckets inside the allocator's main pool."""
     parallel, numbers = setup.parallel, setup.precision
     split = parallel.tensor
+    if keeps_whole(setup):
+        return 0.0
     if gathers(setup) and parallel.program == "fsdp":
-        if parallel.pipeline > 1:  # a stage keeps its weights together between micro batches
-            return 0.0
         return gathered_bytes(
             root_parameters(shape) / split, block_parameters(shape) / split, numbers.compute
         )
@@ -110,6 +121,30 @@ def communication(shape: Shape, setup: Setup, trained: int) -> float:
     if parallel.program == "ddp" and parallel.shards > 1:
         return ddp_bucket_bytes(trained, numbers.gradients)
     return 0.0
+
+
+@formula("bytes")
+def sent_bytes(tokens: float, hidden: int, bytes_each: int, batches: float, ways: int) -> float:
+    """What the stages of a pipeline send each other: an output for every micro batch, and in the
+    other direction its gradient.
+
+    流水线各级之间传递的内容：每个微批一份输出，反方向一份梯度。
+    """
+    return tokens * hidden * bytes_each * batches * ways
+
+
+def stage_bytes(shape: Shape, setup: Setup, *, head: bool) -> float:
+    """Bytes that a stage of torch's pipelines holds for every micro batch: a buffer to receive its
+    gradient in and the output that it sent; the scores, where it is the last. Read in torch 2.13,
+    distributed/pipelining/stage.py.
+    """
+    parallel, numbers = setup.parallel, setup.precision
+    if head:
+        wide = (shape.vocab or 0) // parallel.tensor
+        return sent_bytes(setup.tokens, wide, numbers.compute, setup.accumulation, 1)
+    local = setup.tokens / parallel.tensor if parallel.sequence else setup.tokens
+    ways = 4 if parallel.interleaved else 2
+    return sent_bytes(local, shape.hidden, numbers.residual, setup.accumulation, ways)
 
 
 def other_streams(shape: Shape, setup: Setup, gradients: float) -> float:
@@ -139,8 +174,39 @@ def loss_waste(shape: Shape, setup: Setup, loss: float) -> float:
     scores = loss * compute / (16 if split > 1 else 12)
     if setup.checkpointing == "none":
         return scores
-    wide = (3 if setup.checkpointing == "full" else 2) * shape.ffn / split
-    return scores + setup.tokens * compute * (wide + shape.hidden)
+    wide = (3 if setup.checkpointing == "full" else 2) * shape.ffn / split + shape.hidden
+    if split > 1 and not setup.parallel.overlapped:  # gathered, not yet in order; sums in parts
+        wide += 2 * shape.hidden
+    return scores + setup.tokens * compute * wide
+
+
+@formula("bytes")
+def reduced_bytes(parameters: float) -> float:
+    """Gradients of a block, or of what is outside the blocks, in float32 and in one piece, from
+    which they are summed over the ranks.
+
+    一个块（或块以外部分）的 float32 梯度，连成一片，用于在各进程间求和。
+    """
+    return parameters * 4
+
+
+def reducing_waste(shape: Shape, setup: Setup, largest: float) -> float:
+    """What FSDP2 needs one piece for when it sums gradients, where no tensor of the step (the
+    ``largest`` of them in bytes) has left one as large.
+    """
+    if not (gathers(setup) and setup.parallel.program == "fsdp" and setup.full):
+        return 0.0
+    outside = 0.0 if keeps_whole(setup) else root_parameters(shape)
+    most = max(outside, block_parameters(shape)) / setup.parallel.tensor
+    piece = reduced_bytes(most)
+    return piece if piece > largest else 0.0
+
+
+def largest_scores(shape: Shape, setup: Setup) -> float:
+    """Bytes of the largest tensor of the loss."""
+    each = 4 if setup.kernels.loss in ("full", "shifted") else setup.precision.compute
+    each /= CHUNKS if setup.kernels.loss in ("chunked", "fused") else 1
+    return setup.tokens * (shape.vocab or 0) / setup.parallel.tensor * each
 
 
 def context(device: Device | None, devices: int) -> float:

@@ -7,26 +7,29 @@ activations, a gradient), at its end (all gradients), or in the optimizer (all s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ...params.arch.shape import Shape
-from ..counts import all_parameters, blocks, embedding
+from ..counts import all_parameters, embedding
 from ..devices import Device
 from ..fitted import FITTED
 from ..flops import of_blocks
 from ..setup import Setup
 from . import buffers
 from .activations import block, kept_by_block, loss, spread, working
+from .collectives import idle
+from .stages import Stage, part_of_model, stages
 from .states import (
     bytes_of_model,
     gradient_bytes,
     kv_cache_bytes,
+    largest_tensor,
     master_bytes,
     optimizer_bytes,
     trained,
+    unpacked_bytes,
 )
 
 GIB = 2**30
@@ -108,31 +111,6 @@ class Memory:
         return self.reserved + self.context
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """One stage of a pipeline: what of the model it has, and how many micro batches wait in it."""
-
-    blocks: float
-    embedding: bool
-    head: bool
-    waiting: float
-
-
-def stages(shape: Shape, setup: Setup) -> list[Stage]:
-    """The stages that can be the fullest: the first, and the last with the loss."""
-    count = setup.parallel.pipeline
-    if count == 1:
-        return [Stage(blocks=shape.layers, embedding=True, head=True, waiting=1)]
-    each = math.ceil(shape.layers / count)
-    waiting = min(count, setup.accumulation)
-    if setup.parallel.interleaved:  # warm-up of two runs of blocks a stage, torch's schedule
-        waiting = min((3 * count - 1) / 2, setup.accumulation)
-    return [
-        Stage(blocks=each, embedding=True, head=False, waiting=waiting),
-        Stage(blocks=each, embedding=False, head=True, waiting=1),
-    ]
-
-
 def memory(
     shape: Shape,
     setup: Setup,
@@ -155,6 +133,8 @@ def memory(
     gathered = buffers.gathers(setup) and setup.parallel.program == "fsdp"
     whole = bytes_of_model(shape, setup) if gathered and not setup.parallel.pipeline > 1 else 0.0
     share = FITTED.allocator_waste
+    hidden = setup.tokens * shape.hidden * setup.precision.compute
+    scores_left = buffers.largest_scores(shape, setup) if not buffers.keeps_whole(setup) else 0.0
     return Memory(
         moments=moments,
         load=rest,
@@ -162,29 +142,24 @@ def memory(
         save=held.and_(temporary=min(whole, buffers.block_parameters(shape) * 4)),
         fragmentation=buffers.other_streams(shape, setup, _gradients(shape, setup))
         + buffers.loss_waste(shape, setup, moments["loss"].logits)
+        + buffers.reducing_waste(shape, setup, max(hidden, scores_left))
+        + idle(shape, setup, scores_left)
         + buffers.allocator_waste(peak.activations + peak.temporary, share),
         context=buffers.context(device, setup.parallel.devices),
     )
 
 
-def _part_of_model(shape: Shape, stage: Stage) -> float:
-    """The share of all parameters that a stage has."""
-    if stage.embedding and stage.head:
-        return 1.0
-    per_block = blocks(shape) / max(shape.layers, 1)
-    count = per_block * stage.blocks
-    count += embedding(shape) if stage.embedding else 0
-    if stage.head:
-        count += buffers.head_parameters(shape)
-    return min(count / all_parameters(shape), 1.0)
-
-
 def _gradients(shape: Shape, setup: Setup) -> float:
     """Bytes of all gradients that one rank keeps."""
+    return _whole_gradients(shape, setup) / setup.parallel.shared("gradients")
+
+
+def _whole_gradients(shape: Shape, setup: Setup) -> float:
+    """The same before they are shared out among data-parallel ranks."""
     parallel = setup.parallel
     bytes_each = setup.precision.gradients if setup.full else _adapter_bytes(setup)
     count = trained(shape, setup) / parallel.tensor / parallel.pipeline
-    return gradient_bytes(1, bytes_each) * count / parallel.shared("gradients")
+    return gradient_bytes(1, bytes_each) * count
 
 
 def _adapter_bytes(setup: Setup) -> int:
@@ -194,7 +169,7 @@ def _adapter_bytes(setup: Setup) -> int:
 def _held(shape: Shape, setup: Setup, stage: Stage) -> Parts:
     """What is there between the steps."""
     parallel, numbers = setup.parallel, setup.precision
-    share = _part_of_model(shape, stage) / parallel.tensor
+    share = part_of_model(shape, stage) / parallel.tensor
     count = trained(shape, setup)
     weights = bytes_of_model(shape, setup)
     if not setup.full:
@@ -209,8 +184,10 @@ def _held(shape: Shape, setup: Setup, stage: Stage) -> Parts:
         states, master = 0.0, 0.0 if parallel.offload_optimizer else master
     sharded = parallel.shared("optimizer")
     together = 0.0
-    if buffers.gathers(setup) and parallel.pipeline > 1:
-        together = share * all_parameters(shape) * (numbers.compute + 4 * setup.full)
+    if buffers.keeps_whole(setup):
+        summed = 4 * stage.summed * setup.full  # float32, until the last micro batch
+        together = share * all_parameters(shape) * (numbers.compute + summed)
+        together += buffers.stage_bytes(shape, setup, head=stage.head)
     return Parts(
         weights=weights * share / parallel.shared("all"),
         optimizer=states * share / sharded,
@@ -225,8 +202,11 @@ def _moments(shape: Shape, setup: Setup, stage: Stage) -> dict[str, Parts]:
     numbers = setup.precision
     held = _held(shape, setup, stage)
     gradients = 0.0 if setup.in_backward else _gradients(shape, setup)
-    earlier = gradients if setup.accumulation > 1 and not setup.keeps_gradients else 0.0
+    summed = setup.accumulation > 1 and not (setup.keeps_gradients or buffers.keeps_whole(setup))
+    earlier = gradients if summed else 0.0
     later = 0.0 if setup.keeps_gradients else gradients - earlier
+    if summed and setup.parallel.sums_whole:
+        earlier, later = _whole_gradients(shape, setup), 0.0
     outer = _outer_gradients(shape, setup, stage)
     if setup.packing is not None:
         unpacked = buffers.dequantised_bytes(buffers.largest_matrix(shape), numbers.compute)
@@ -236,7 +216,8 @@ def _moments(shape: Shape, setup: Setup, stage: Stage) -> dict[str, Parts]:
     edge = shape.hidden * (local * numbers.residual + setup.tokens * numbers.compute)
     whole, inside = block(shape, setup).total, working(shape, setup)
     begun = held.and_(gradients=earlier, activations=kept + edge)
-    done = held.and_(gradients=earlier + later)
+    last = held.and_(gradients=earlier + later)
+    done = held.and_(gradients=gradients if not setup.keeps_gradients else 0.0)
     cast = _cast(shape, setup, stage)
     chunked = setup.kernels.loss in ("chunked", "fused")
     return {
@@ -248,7 +229,7 @@ def _moments(shape: Shape, setup: Setup, stage: Stage) -> dict[str, Parts]:
             activations=whole if setup.checkpointing != "none" else 0.0,
             temporary=cast + inside + outer.head,
         ),
-        "first block": done.and_(
+        "first block": last.and_(
             gradients=-min(outer.not_yet, later), activations=whole,
             temporary=inside + cast / max(stage.blocks, 1),
         ),
@@ -295,7 +276,13 @@ def _outer_gradients(shape: Shape, setup: Setup, stage: Stage) -> OuterGradients
 
 
 def _stepping(shape: Shape, setup: Setup) -> float:
-    """Temporaries of the optimizer."""
+    """Temporaries of the optimizer: with torchao, those of one tensor, and its gradient where it
+    is stepped in the backward pass.
+    """
+    if "torchao" in setup.optimizer:
+        count = largest_tensor(shape) if setup.full else 0
+        own = gradient_bytes(count, setup.precision.gradients) if setup.in_backward else 0
+        return unpacked_bytes(count) + own
     if setup.fused or setup.in_backward or "8bit" in setup.optimizer:
         return 0.0
     count = trained(shape, setup) / setup.parallel.tensor / setup.parallel.pipeline

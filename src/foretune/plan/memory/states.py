@@ -51,6 +51,22 @@ def packed_adam_bytes(trainable: int, block: int = 256) -> float:
 
 
 @formula("bytes")
+def unpacked_bytes(largest: int) -> int:
+    """The two moments and the weight of one tensor in float32, while torchao's 8-bit AdamW steps
+    it (torchao/optim/adam.py; bitsandbytes unpacks inside its kernel).
+
+    torchao 的 8 位 AdamW 更新一个张量时，其两个动量与权重的 float32 副本。
+    """
+    return 3 * largest * 4
+
+
+@cache
+def largest_tensor(shape: Shape) -> int:
+    """Elements of the largest tensor of the model."""
+    return max(math.prod(one.shape) for one in shape.weights)
+
+
+@formula("bytes")
 def momentum_bytes(trainable: int, bytes_each: int = 4) -> int:
     """The one moment that SGD with momentum or Lion keeps of every trained parameter.
 
