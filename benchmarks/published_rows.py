@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+
+from published_models import dims_of, is_named
+from published_stacks import Program, Row, SkippedError, Stack, stack_of
 
 from foretune.errors import UserError
 from foretune.params.arch.shape import Shape
@@ -20,9 +21,6 @@ from foretune.plan.decoder import decoder_shape
 from foretune.plan.devices import Device, device_named
 from foretune.plan.setup import Adapter, Kernels, Packing, Parallel, Precision, Setup
 from foretune.plan.step_time import Hardware
-
-Row = Mapping[str, Any]
-Program = Literal["ddp", "fsdp", "deepspeed", "megatron"]
 
 FULL_POWER = {"H100": 700}
 """Watts on the data sheet, for devices that are named by a lower limit."""
@@ -48,68 +46,6 @@ VOCABULARY = 51200
 """Of GPT-2 as Megatron pads it, where a row of GPT leaves it open."""
 
 
-class SkippedError(Exception):
-    """A row that cannot be planned, by its reason."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stack:
-    """How a program trains, where its rows do not say otherwise."""
-
-    precision: Precision | None = None
-    fused: bool = True
-    repeats_keys: bool = False
-    loss: plan.Loss = "full"
-    compiled_loss: str = "9999"
-    """Month since which torch.compile takes the loss as well."""
-    compiles_float8: bool = False
-    """True where float8 is said to need torch.compile."""
-    adapter_bytes: int = 4
-    keeps_gradients: bool = False
-    old: bool = False
-    dropout: bool = False
-    program: Program = "ddp"
-    nf4: Packing = plan.NF4
-    checkpointing: plan.Checkpointing = "none"
-    torchao: bool = False
-    """True where an 8-bit AdamW that is not paged is torchao's."""
-    sums_whole: bool = False
-    """True where FSDP is kept from sharing out gradients until the last micro batch."""
-    whole_micro: bool = False
-    """True where a micro batch keeps its size, whatever that makes of a step."""
-    unties: bool = False
-    """True where the output layer is a copy of an embedding that it is tied to."""
-
-
-STACKS: dict[str, Stack] = {
-    "torchtune": Stack(
-        repeats_keys=True,
-        torchao=True,
-        adapter_bytes=2,
-        nf4=plan.NF4_DOUBLE,
-        program="fsdp",
-        checkpointing="full",
-    ),
-    "torchtitan": Stack(
-        precision=plan.SHARDED_MIXED, compiled_loss="2025-01", program="fsdp", compiles_float8=True
-    ),
-    "litgpt": Stack(fused=False, adapter_bytes=2, loss="chunked", program="fsdp", unties=True, sums_whole=True,
-                    whole_micro=True),
-    "llm-foundry": Stack(precision=plan.SHARDED_MIXED, program="fsdp"),
-    "IBM fms-fsdp": Stack(precision=plan.SHARDED_MIXED, program="fsdp"),
-    "HF Trainer": Stack(fused=False, keeps_gradients=True, old=True, dropout=True),
-    "Megatron": Stack(precision=plan.MASTER_16, program="megatron", checkpointing="full"),
-    "DeepSpeed": Stack(precision=plan.MASTER_16, program="deepspeed"),
-    "ms-swift": Stack(repeats_keys=True, loss="shifted"),
-    "LLaMA-Factory": Stack(repeats_keys=True, loss="shifted", checkpointing="full"),
-}
-"""By the first words of a row's framework. Sources: torchtune 0.4 modules/attention.py (keys are
-expanded) and utils of 2024-12; torchtitan train.py of 2024-12, with the loss compiled since
-2025-01; litgpt finetune/*.py (chunks of 128 tokens); Trainer of early 2022 (gradients zeroed, not
-freed; the scores before their division kept); modeling_llama.py of transformers before 4.48
-(repeat_kv)."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
     """A row as the planner takes it."""
@@ -121,8 +57,7 @@ class Planned:
 
 def read(row: Row) -> Planned:
     """A row as the planner takes it. Raises SkippedError with the reason where it cannot be."""
-    if not all((row.get("dims") or {}).get(key) for key in ("hidden", "layers", "heads", "ffn")):
-        raise SkippedError("no dimensions")
+    dims_of(row)
     if not row.get("seq_len") or not row.get("micro_batch"):
         raise SkippedError("no length or batch")
     if "not packed, variable" in (row.get("seq_note") or ""):
@@ -158,26 +93,18 @@ def _read(row: Row) -> Planned:
     return Planned(shape=shape, setup=replace(setup, micro=micro), hardware=_hardware(row))
 
 
-def stack_of(row: Row) -> Stack:
-    """How the program of a row trains."""
-    name = row.get("framework") or ""
-    return next((stack for key, stack in STACKS.items() if name.startswith(key)), Stack())
-
-
-def _named(row: Row, names: tuple[str, ...]) -> bool:
-    return row["model"].lower().split("/")[-1].startswith(names)
-
-
 def _shape(row: Row, kernels: Kernels) -> Shape:
-    dims = row["dims"]
-    tied = dims.get("tied", _named(row, TIED)) and not stack_of(row).unties
-    learned = row["seq_len"] if _named(row, ("mpt", "gpt", "bert")) else 0
+    dims = dims_of(row)
+    tied = dims.get("tied", is_named(row, TIED)) and not stack_of(row).unties
+    learned = row["seq_len"] if is_named(row, ("mpt", "gpt", "bert")) else 0
     classifies = "Classification" in row["model"]
     shape = decoder_shape(
         hidden=dims["hidden"], layers=dims["layers"], heads=dims["heads"],
         kv_heads=dims.get("kv_heads"), head_dim=dims.get("head_dim"), ffn=dims["ffn"],
         vocab=dims.get("vocab") or VOCABULARY, gated=kernels.gated, tied=tied or classifies,
-        bias=_named(row, ("gpt", "bert", "phi")), positions=learned,
+        bias=dims.get("bias", is_named(row, ("gpt", "bert", "phi"))),
+        positions=dims.get("positions", learned), experts=dims.get("experts", 0),
+        experts_used=dims.get("experts_used", 0),
     )  # fmt: skip
     return replace(shape, vocab=0) if classifies else shape
 
@@ -185,17 +112,21 @@ def _shape(row: Row, kernels: Kernels) -> Shape:
 def _kernels(row: Row, stack: Stack) -> Kernels:
     attention = (row.get("attention") or "flash").lower()
     words = (row.get("precision") or "").lower()
-    compiled = bool(row.get("compile", stack.compiles_float8 and "float8" in words))
+    told = row.get("compile")
+    compiled = stack.compiled or (stack.compiles_float8 and "float8" in words)
+    compiled = compiled if told is None else bool(told) or stack.compiled
     loss = stack.loss
     if compiled and (row.get("date") or "") >= stack.compiled_loss:
         loss = "compiled"
     if _has(row, "+chunked CE"):
         loss = "chunked"
     return Kernels(
-        attention="eager" if attention == "eager" else "flash",
+        attention="eager" if attention == "eager" else "flash", flash=stack.flash,
+        stacks_positions=stack.stacks_positions,
         repeats_keys=stack.repeats_keys, compiled=compiled,
-        layer_norm=_named(row, LAYER_NORM), gated=not _named(row, UNGATED),
-        norms=1 if _named(row, ONE_NORM) else 2, loss=loss,
+        layer_norm=is_named(row, LAYER_NORM),
+        gated=dims_of(row).get("gated", not is_named(row, UNGATED)),
+        norms=1 if is_named(row, ONE_NORM) else 2, loss=loss,
         dropout=stack.dropout, old_scores=stack.old and attention == "eager",
     )  # fmt: skip
 
@@ -213,7 +144,7 @@ def _has(row: Row, step: str) -> bool:
 
 def _precision(row: Row, stack: Stack) -> Precision:
     words = row.get("precision") or "bf16"
-    fp8 = "float8" in words.lower() or "fp8" in words
+    fp8 = re.search("float8|fp8|f8", words.lower()) is not None
     if stack.precision is not None and "PURE" not in words:
         return replace(stack.precision, fp8=fp8)
     if words.startswith("fp32"):
@@ -282,19 +213,25 @@ def _parallel(row: Row, stack: Stack) -> Parallel:
     tensor, stages, context = (row.get(key) or 1 for key in ("tp", "pp", "cp"))
     data = row.get("dp") or row["gpus"] // (tensor * stages * context)
     words = row.get("sharding") or ""
-    sharding: plan.Sharding = "none"
+    sharding = stack.sharding if data > 1 else "none"
     if "GRAD_OP" in words or "ZeRO-2" in words:
         sharding = "gradients"
+    elif "ZeRO-1" in words or "distributed optimizer" in words.lower():
+        sharding = "optimizer"
     elif "FSDP" in words or "ZeRO-3" in words or (stack.program == "fsdp" and _blockwise(row)):
         sharding = "all"
-    program: Program = "deepspeed" if "ZeRO" in words else stack.program
+    program: Program = stack.program
+    if "ZeRO" in words and program == "ddp":
+        program = "deepspeed"
+    elif "FSDP" in words:
+        program = "fsdp"
     kept = row.get("offload") or ""
     return Parallel(
         data=data, context=context, tensor=tensor, pipeline=stages,
         interleaved="Interleaved" in (row.get("notes") or ""), sharding=sharding,
-        sums_whole=stack.sums_whole,
+        sums_whole=stack.sums_whole, fsdp=2 if "FSDP2" in words else stack.fsdp,
         offload_weights="params" in kept, offload_optimizer="opt" in kept,
-        overlapped=re.search("async ?tp", words_of(row), re.I) is not None,
+        overlapped=stack.overlapped or re.search("async.?tp", words_of(row), re.I) is not None,
         program=program if sharding != "none" or program == "megatron" else "ddp",
     )  # fmt: skip
 
@@ -314,7 +251,8 @@ def _batches(row: Row, parallel: Parallel) -> tuple[float, int]:
     if "split in PP" in (row.get("notes") or "") or (
         parallel.pipeline > 1 and stack_of(row).program == "fsdp"
     ):
-        pieces = parallel.pipeline
+        by_run = parallel.interleaved and (row.get("date") or "") >= stack_of(row).pieces_by_run
+        pieces = parallel.pipeline * (2 if by_run else 1)
         return micro / pieces, pieces
     if not whole:
         return micro, row.get("grad_accum") or 1
@@ -361,24 +299,31 @@ def measured_memory(row: Row) -> tuple[float, str] | None:
         return None
     unit = UNITS.get((row.get("peak_mem_unit") or "GB").split()[0], 1e9)
     kind = (row.get("peak_mem_kind") or "").lower()
-    if "nvidia-smi" in kind or "vram" in kind or "unknown" in kind:
+    if re.search(
+        r"\b(mean|average|avg|minimum)\b|after (the )?step", kind
+    ):  # not the most of the run
+        return None
+    shared = row["gpus"] if re.search(r"\b(total|sum|all gpus)\b", kind) else 1
+    if re.search("nvidia-smi|nvml|vram|unknown", kind):
         number = "used"
     elif "reserved" in kind or "titan log" in kind or "per-process" in kind:
         number = "reserved"
     else:
         number = "allocated"
-    return row["peak_mem"] * unit, number
+    return row["peak_mem"] * unit / shared, number
 
 
 def measured_seconds(row: Row, setup: Setup) -> float | None:
     """Seconds of a step that a row reports, None where its tokens are not known."""
-    note = row.get("seq_note") or ""
+    note = (row.get("seq_note") or "").lower()
     if "variable" in note or "max" in note.split("_")[0] or "unpacked" in note:
         return None
     if row.get("step_time_s"):
         return row["step_time_s"]
     if row.get("tokens_per_s_per_gpu"):
         return setup.step_tokens / setup.parallel.devices / row["tokens_per_s_per_gpu"]
+    if row.get("tokens_per_s"):
+        return setup.step_tokens / row["tokens_per_s"]
     if row.get("samples_per_s") and note.startswith("dense"):
         return setup.micro * setup.accumulation * setup.parallel.data / row["samples_per_s"]
     return None

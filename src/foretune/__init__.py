@@ -69,13 +69,29 @@ def check(
     return examine(run, device=device, gpus=gpus, tokens=tokens)
 
 
-def plan(run: Run, *, transformers: str | None = None, tokens: bool = False) -> Forecast:
+def plan(
+    run: Run,
+    *,
+    transformers: str | None = None,
+    tokens: bool = False,
+    device: str | None = None,
+    gpus: int | str | None = None,
+    price: float | None = None,
+) -> Forecast:
     """The forecast of a run from its files alone; with ``tokens``, its data is encoded and counted
-    too.
+    too; with ``device`` (a name, or a file that describes one) also time, and whether it fits.
     """
     from .train.foresee import foresee
 
-    return foresee(run, transformers=transformers, tokens=tokens)
+    return foresee(
+        run,
+        transformers=transformers,
+        tokens=tokens,
+        device=device,
+        gpus=None if gpus is None else str(gpus),
+        price=price,
+        needs_data=False,
+    )
 
 
 def train(run: Run, **options: Any) -> Report:

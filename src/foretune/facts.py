@@ -6,6 +6,7 @@ light half, which takes them as arguments and never goes and gets them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -84,7 +85,8 @@ class DataFacts:
     padded_tokens: int | None = None
     """Tokens of all examples at the official constant length."""
     trained_tokens: int | None = None
-    """Tokens that have a label, and so a loss."""
+    """Tokens that have a label, and so a loss. None where padding has one as well, and how much of
+    it there is hangs on which rows share a batch."""
     longest: int | None = None
     """Tokens of the longest example."""
     lengths: tuple[tuple[int, int], ...] = ()
@@ -111,6 +113,49 @@ class Checkpoint:
     processes: int | None = None
     optimizer: bool = True
     """Whether the state of the optimizer is in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """One training step of a run, as it was traced on a device that computes nothing. Bytes."""
+
+    micro: int
+    length: int
+    """Tokens of a row; of the answer, where an encoder reads the prompt."""
+    source: int = 0
+    """Tokens that an encoder reads."""
+    accumulation: int
+    layers: int
+    traced: tuple[int, ...]
+    """Blocks of the models that were traced; all blocks are gone on to from them."""
+    moments: Mapping[str, Mapping[str, float]]
+    """Place of the program (forward and backward through each block, the loss, the optimizer) ->
+    what is in use there at the most, by part."""
+    between: Mapping[str, float]
+    """What is held between the steps, by part."""
+    reserved: float
+    """Most bytes that the model of torch's allocator took."""
+    flops: float
+    """Of one optimizer step on one device, as torch's FlopCounterMode counts them."""
+    seconds: float
+    """Time that tracing took."""
+    versions: Mapping[str, str]
+    """Of the libraries that were traced."""
+
+    @property
+    def peak(self) -> str:
+        """The place of the program where the most is in use."""
+        return max(self.moments, key=lambda name: sum(self.moments[name].values()))
+
+    @property
+    def parts(self) -> Mapping[str, float]:
+        """What is in use at the peak."""
+        return self.moments[self.peak]
+
+    @property
+    def allocated(self) -> float:
+        """Most bytes in tensors (torch's max_memory_allocated)."""
+        return sum(self.parts.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

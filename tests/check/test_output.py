@@ -24,7 +24,7 @@ def test_a_person_reads_what_where_why_and_fix_in_either_language():
     for label in ("where:", "why:", "fix:"):
         assert label in english
     assert english.endswith("1 warning")
-    assert FORMATS["text"](found(), "zh").startswith("警告 S101: ")
+    assert FORMATS["text"](found(), "zh").startswith("警告 S101：")
 
 
 def test_json_is_a_list_of_objects_with_the_documented_keys():

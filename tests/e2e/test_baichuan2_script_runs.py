@@ -96,8 +96,11 @@ def test_the_script_trains_as_forecast_and_its_result_answers(
 
 def test_data_that_is_not_there_is_told_with_the_line_that_names_it(folder: Path, capsys):
     (folder / "chats.json").unlink()
-    for verb in ("plan", "train"):
-        assert foretune(verb, str(folder / "train.sh")) == 2
-        told = capsys.readouterr().err
-        assert f"there is no file chats.json\n  where: {folder}/chats.json, named in " in told
-        assert "train.sh:4 (--data_path " in told
+    assert foretune("train", str(folder / "train.sh")) == 2
+    told = capsys.readouterr().err
+    assert f"there is no file chats.json\n  where: {folder}/chats.json, named in " in told
+    assert "train.sh:4 (--data_path " in told
+    assert foretune("plan", str(folder / "train.sh"), "--lang", "en") == 0
+    planned = capsys.readouterr().out
+    assert "chats.json is not here (" in planned and "train.sh:4 (--data_path " in planned
+    assert "neither rows nor max_steps are known" in planned

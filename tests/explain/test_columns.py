@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from foretune.explain.columns import columns, padded, wrapped
+from foretune.columns import columns, padded, wrapped
 
 
 def test_a_chinese_character_takes_two_columns():

@@ -145,5 +145,5 @@ def test_an_effect_is_shown_with_its_formula_once(tmp_path: Path):
 
 
 def test_without_a_run_the_effect_is_said_to_be_an_example():
-    assert "On a small example (THUDM/chatglm2-6b)" in explain(None, ["multi_query_group_num"])
-    assert "以一个小例子" in explain(None, ["lora_rank"], language="zh")
+    assert "For example (THUDM/chatglm2-6b)" in explain(None, ["multi_query_group_num"])
+    assert "举例来说" in explain(None, ["lora_rank"], language="zh")

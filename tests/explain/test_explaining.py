@@ -11,8 +11,8 @@ import pytest
 
 import foretune
 from foretune.cli import main
+from foretune.columns import columns
 from foretune.errors import UserError
-from foretune.explain.columns import columns
 from foretune.explain.command import FORMATS, explain
 from foretune.explain.entry import called, config_keys, find, models
 from foretune.explain.listing import parameter_list
@@ -247,7 +247,7 @@ def test_markdown_has_a_table_for_every_group(whole: Run):
     text = explain(whole, format="md")
     tables = text.count("| parameter | value | from | meaning |")
     assert tables == len(re.findall("^## (?!Notes)", text, re.MULTILINE)) > 8
-    assert "| ★★★ | `batch.micro` | `1 examples per device` |" in text
+    assert "| ★★★ | `batch.micro` | `1 example per device` |" in text
 
 
 class Tags(HTMLParser):

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from foretune.cli import main
+from foretune.columns import columns
 from foretune.errors import UserError
-from foretune.explain.columns import columns
 from foretune.explain.command import explain
 from foretune.formats.read import read
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from foretune.explain.command import explain
 from foretune.explain.log import history, remarks_on
 from foretune.formats.model_config import model_file
 from foretune.formats.read import read
@@ -180,3 +181,17 @@ def test_the_command_says_it(shared: Path, capsys: pytest.CaptureFixture[str]):
     assert "1,500 = 100 × 15" in capsys.readouterr().out
     assert main(["explain", file, "--lang", "zh", "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)
+
+
+def test_a_log_is_told_before_the_models_file_whatever_comes_first(shared: Path):
+    folder = shared / "inputs/chatglm2-6b-finetuned"
+    for names in (("log-as-pasted.txt", "config.json"), ("config.json", "train.log")):
+        run = read(*(folder / name for name in names))
+        text = explain(run, language="en")
+        assert text.startswith("taken for a Trainer's log")
+        assert (
+            text.index("training log") < text.index("1,500 = 100 × 15") < text.index("ChatGLM2\n")
+        )
+        assert "LoRA with r=8 on query_key_value; or P-Tuning v2 with pre_seq_len 136" in (
+            " ".join(text.split())
+        )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from foretune.errors import UserError
-from foretune.formats.read import kind_of, read
+from foretune.formats.read import kind_of, read, read_sound
 from foretune.params.run import Run, parameters
 
 TRAIN_V1 = {
@@ -387,3 +387,20 @@ def test_reading_is_quick_and_needs_no_torch(shared: Path):
         "sys.exit(bool({'torch', 'transformers', 'numpy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program, script], check=False).returncode == 0
+
+
+def test_an_auto_that_a_program_hands_to_deepspeed_itself_is_a_problem(tmp_path: Path):
+    text = '{"train_batch_size": "auto", "zero_optimization": {"stage": 2}, "gradient_clipping": 1}'
+    (tmp_path / "ds.json").write_text(text, "utf-8")
+    script = tmp_path / "train.sh"
+    own = "--deepspeed --deepspeed_config ds.json --output_dir out"
+    script.write_text(f"deepspeed --num_gpus 2 train.py {own}\n", "utf-8")
+    run, (problem,) = read_sound(script)
+    assert problem.what == 'train_batch_size is "auto", and nobody fills it in'
+    assert "DeepSpeed itself" in problem.why
+    assert (run.launch.deepspeed, run.deepspeed.zero_optimization.stage) == ("ds.json", 2)
+    script.write_text("deepspeed --num_gpus 2 train.py --deepspeed ds.json --output_dir out\n")
+    assert read_sound(script)[1] == []
+    script.write_text(f"deepspeed --num_gpus 2 main.py {own}\n", "utf-8")
+    _, problems = read_sound(script)  # which is no flag of the authors' program
+    assert any("--deepspeed_config" in one.what for one in problems)

@@ -14,6 +14,11 @@ Severity = Literal["error", "warning", "note"]
 meant. note: worth knowing, often right."""
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+SEVERITY_WORDS: dict[Severity, Words] = {
+    "error": Words("error", "错误"),
+    "warning": Words("warning", "警告"),
+    "note": Words("note", "提示"),
+}
 
 
 def both(en: str, zh: str) -> Words:

@@ -45,7 +45,8 @@ class Mended:
     def text(self, language: str) -> str:
         """What was written, or why nothing was."""
         done = both("written", "已修改") if self.diff else both("left as it is", "未修改")
-        about = f"{self.code} {self.path} = {self.value}: {done.in_language(language)}"
+        colon = "：" if language == "zh" else ": "
+        about = f"{self.code} {self.path} = {self.value}{colon}{done.in_language(language)}"
         return f"{about}\n{self.diff.rstrip() or f'  {self.left.in_language(language)}'}"
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from ..columns import columns, terminal_width, wrapped
 from ..errors import Problem
 from ..params.declare import Words
 from ..params.setting import Origin
 from ..text import counted
-from .finding import SEVERITIES, Finding, both
+from .finding import SEVERITIES, SEVERITY_WORDS, Finding, Severity, both
 from .rule import rules
 
 LABELS = {"en": ("where", "why", "fix"), "zh": ("位置", "原因", "改法")}
-SEVERITY_WORDS = {"error": "错误", "warning": "警告", "note": "提示"}
 UNREADABLE = "R001"
 """The code of a value or a file that cannot be read at all: what every other verb refuses."""
 
@@ -37,20 +37,22 @@ def of_problem(problem: Problem) -> Finding:
 
 
 def as_text(findings: Sequence[Finding], language: str) -> str:
-    """For people: each finding in four lines, then how many there are."""
-    blocks = [_block(finding, language) for finding in findings]
+    """For people: each finding in four parts, then how many there are; as wide as the terminal."""
+    blocks = ["\n".join(_block(finding, language, terminal_width())) for finding in findings]
     return "\n\n".join([*blocks, summary(findings).in_language(language)])
 
 
-def _block(finding: Finding, language: str) -> str:
+def _block(finding: Finding, language: str, width: int) -> Iterator[str]:
     where, why, fix = LABELS[language]
-    severity = finding.severity if language == "en" else SEVERITY_WORDS[finding.severity]
+    severity = SEVERITY_WORDS[finding.severity].in_language(language)
     parts = {where: finding.origin.in_language(language), why: finding.why, fix: finding.fix}
-    lines = [f"{severity} {finding.code}: {finding.what.in_language(language)}"]
+    colon = "：" if language == "zh" else ": "
+    first = f"{severity} {finding.code}{colon}{finding.what.in_language(language)}"
+    yield from wrapped(first, width, "", "  ")
     for label, told in parts.items():
         text = told.in_language(language) if isinstance(told, Words) else told
-        lines.append(f"  {label}{':' if language == 'en' else '：'}{_gap(label)}{text}")
-    return "\n".join(lines)
+        indent = f"  {label}{colon.rstrip()}{_gap(label)}"
+        yield from wrapped(text, width, indent, " " * columns(indent))
 
 
 def _gap(label: str) -> str:
@@ -62,10 +64,10 @@ def summary(findings: Sequence[Finding]) -> Words:
     counts = Counter(finding.severity for finding in findings)
     if not counts:
         return both(f"nothing found by {len(rules())} rules", f"{len(rules())} 条规则均未发现问题")
-    there = [one for one in SEVERITIES if counts[one]]
+    there: list[Severity] = [one for one in SEVERITIES if counts[one]]
     return both(
         ", ".join(counted(counts[one], one) for one in there),
-        "，".join(f"{SEVERITY_WORDS[one]} {counts[one]} 条" for one in there),
+        "，".join(f"{SEVERITY_WORDS[one].zh} {counts[one]} 条" for one in there),
     )
 
 

@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if verb in ("-h", "--help", "help"):
         print(USAGE, end="")
         return 0
+    # None of pydantic's plugins is used, and to look for them it reads what every package installs.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         if verb not in VERBS:
             like = nearest(verb, VERBS)

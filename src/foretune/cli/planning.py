@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..errors import refuse
 from ..params.run import Run
+from .fitting import fit, refuse_without_fit
 from .words import Words, one_of, positive, read_run, refuse_nothing
 
 FORMATS = ("text", "json", "md", "html")
@@ -21,6 +22,9 @@ def plan(words: Words) -> int:
     run = read_run(words)
     if "trainable" in words.options:
         return trainable(run, words.options["trainable"])
+    if "fit" in words.options:
+        return fit(words)
+    refuse_without_fit(words)
     form = one_of(words, "format", FORMATS)
     expected = foresee(
         run,

@@ -17,6 +17,10 @@ foretune: know the fine-tuning run before you run it; then run it.
                                         (--gpus N|8xH100, --price P, --tokens,
                                         --transformers VERSION, --lang zh|en,
                                         --format text|json|md|html)
+  foretune plan FILE... --fit --gpus G  the settings that fit 1x4090, 8xH100, 2x8xA100 best
+                                        (--goal time|cost|memory, --keep method,quant,...,
+                                        --free-batch, --price P, --network GBIT,
+                                        --write DIR [--force])
   foretune plan CONFIG --trainable N    which settings have exactly N trainable parameters
   foretune train FILE...                forecast, train, evaluate, report
   foretune evaluate FILE...             the same run, without training

@@ -44,7 +44,8 @@ OPTIONS = {
     "plan": {
         **dict.fromkeys(("lang", "format", "device", "gpus", "price"), True),
         **dict.fromkeys(("transformers", "trainable"), True),
-        "tokens": False,
+        **dict.fromkeys(("goal", "keep", "network", "write"), True),
+        **dict.fromkeys(("tokens", "fit", "free_batch", "force"), False),
     },
     "train": {},
     "evaluate": {},

@@ -18,8 +18,13 @@ from .rows import Record
 
 PIECE = 1 << 20
 """Bytes that are read at once."""
+HEAD = 1 << 22
+"""Bytes in which the kind of a file shows."""
 FAR = 1 << 22
 """Characters behind a place that JSON cannot go on from: it is broken there, and not cut off."""
+
+CUT_OFF = ("", ".", "e", "E")
+"""What follows a number that may be cut off: nothing yet, or its own next part."""
 
 Advance = Callable[[int], object]
 """Told of so many bytes that were read."""
@@ -41,7 +46,7 @@ def streamed(file: str, advance: Advance = lambda count: None) -> Iterator[Recor
 
 def _json(file: str, path: Path, advance: Advance) -> Iterator[Record | Problem]:
     with path.open("rb") as source:
-        first = source.read(4 * PIECE).removeprefix(codecs.BOM_UTF8)
+        first = source.read(HEAD).removeprefix(codecs.BOM_UTF8)
         lines = [line for line in first.split(b"\n")[:-1] if line.strip()][:2]
         opens_list = first.lstrip().startswith(b"[")
         try:
@@ -103,7 +108,7 @@ class _Text:
         while True:
             try:
                 value, end = decoder.raw_decode(self.text, at)
-                if end < len(self.text) or self.ended:
+                if self.ended or self.text[end : end + 1] not in CUT_OFF:
                     self.use(end)
                     return value
             except json.JSONDecodeError as broken:

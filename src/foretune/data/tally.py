@@ -92,7 +92,7 @@ class Tally:
         self.examples += len(inputs)
         self.lengths.update(inputs.tolist())
         self.label_tokens += int(labels.sum())
-        tokens = inputs + labels if self.apart else inputs
+        tokens = inputs + labels if self.apart and self.training else inputs
         trained = _trained(chunk.labels, self.apart) if self.training else np.zeros(1)
         self.tokens += int(tokens.sum())
         self.longest = max(self.longest, int(tokens.max(initial=0)))
@@ -138,8 +138,9 @@ class Tally:
             trained = self.trained
             padded = self.family.constant_length(self.data) * self.examples
             constant = padded_labels(self.family, self.data)
-            if constant is not None and not self.data.ignore_pad_in_loss:
-                trained += constant * self.examples - self.label_tokens
+            if not self.data.ignore_pad_in_loss:
+                missing = None if constant is None else constant * self.examples - self.label_tokens
+                trained = None if missing is None else trained + missing
         return DataFacts(
             **rows,
             examples=self.examples,

@@ -53,6 +53,7 @@ def _difference(one: Difference, language: str) -> dict[str, Any]:
         "values": list(one.values),
         "origins": [_origin(origin, language) for origin in one.origins],
         "follows": [_change(change, language) for change in one.follows],
+        "remarks": [words.in_language(language) for words in one.remarks],
     }
 
 

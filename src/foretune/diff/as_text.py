@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..explain.columns import columns, padded, terminal_width, wrapped
+from ..columns import columns, padded, terminal_width, wrapped
 from ..explain.labels import STARS
 from ..explain.phrases import as_written
 from ..explain.planned import Change
 from ..params.declare import Words
-from ..params.setting import DEFAULT
-from ..text import number
+from ..params.setting import DEFAULT, Origin
+from ..text import in_language, number, place
 from .comparison import Comparison, Design, Difference, Size, Spelling
 
 FEW = 4
@@ -27,8 +27,11 @@ LABELS = {
     "unknown": Words("Nothing here reads it.", "这里没有代码读取它。"),
     "changes": Words("changes", "影响"),
     "derived": Words("follows", "推出"),
-    "unwritten": Words("not written: the default", "未写，取默认值"),
+    "unwritten": Words("not written, so the default", "未写，取默认值"),
     "therefore": Words("Follows from these: {names}", "由上述推出：{names}"),
+    "colon": Words(": ", "："),
+    "aside": Words(" ({text})", "（{text}）"),
+    "between": Words("; ", "；"),
     "notes": Words("Notes on {side}", "关于 {side} 的说明"),
 }
 
@@ -43,7 +46,7 @@ class Text:
     def lines(self, comparison: Comparison) -> Iterator[str]:
         """All of it."""
         for letter, side in zip("AB", comparison.sides, strict=True):
-            text = f"{side.name}  ({side.kind.in_language(self.language)})"
+            text = side.name + self.say("aside", text=side.kind.in_language(self.language))
             yield from self.paragraph(text, f"{letter}  ", "   ")
         yield from self.models(comparison)
         if comparison.differences:
@@ -55,7 +58,7 @@ class Text:
         if comparison.follows:
             yield from self.heading("follows")
             for change in comparison.follows:
-                yield from self.change(change, "  ")
+                yield from self.change(change, "  ", "    ")
         if comparison.spellings:
             yield from self.heading("spelling")
             for spelling in comparison.spellings:
@@ -67,7 +70,8 @@ class Text:
             if notes and (comparison.sizes or comparison.differences):
                 yield from self.heading("notes", side=letter)
                 for note in notes:
-                    yield from self.paragraph(f"- {note}", "  ", "    ")
+                    text = f"- {note.in_language(self.language)}"
+                    yield from self.paragraph(text, "  ", "    ")
 
     def say(self, label: str, **parts: object) -> str:
         return LABELS[label].in_language(self.language).format(**parts)
@@ -93,7 +97,8 @@ class Text:
                 yield from self.heading("alone", side=letter)
             for entry in entries:
                 words = entry.words.in_language(self.language)
-                yield from self.paragraph(f"{entry.name}: {words}", "  ", "    ")
+                text = f"{entry.name}{self.say('colon')}{words}"
+                yield from self.paragraph(text, "  ", "    ")
 
     def sizes(self, sizes: tuple[Size, ...]) -> Iterator[str]:
         """A table: what it is, and each side's key and value."""
@@ -114,21 +119,25 @@ class Text:
         text = "-" if value is None else as_written(value)
         if isinstance(value, int | float) and not isinstance(value, bool):
             text = number(value)
-        return f"{key} {text}" if key else f"{text} ({self.say('derived')})" if value else text
+        if key:
+            return f"{key} {text}"
+        return text if value is None else text + self.say("aside", text=self.say("derived"))
 
     def design(self, design: Design) -> Iterator[str]:
         """A question and both answers, with what each changes where they differ."""
         question = design.question.in_language(self.language)
         if design.same:
             name = design.answers[0].name.in_language(self.language)
-            yield from self.paragraph(f"{question}: {name} ({self.say('same')})", "  ", "    ")
+            text = f"{question}{self.say('colon')}{name}{self.say('aside', text=self.say('same'))}"
+            yield from self.paragraph(text, "  ", "    ")
             return
         yield f"  {question}"
         for letter, answer in zip("AB", design.answers, strict=True):
             name, changes = (
                 words.in_language(self.language) for words in (answer.name, answer.changes)
             )
-            yield from self.paragraph(f"{name}: {changes}", f"    {letter}  ", "       ")
+            text = f"{name}{self.say('colon')}{changes}"
+            yield from self.paragraph(text, f"    {letter}  ", "       ")
 
     def difference(self, difference: Difference) -> Iterator[str]:
         """The value of each side, what the parameter is, and what this alone changes."""
@@ -137,13 +146,23 @@ class Text:
         yield f"{stars}{difference.name}"
         both = zip("AB", difference.values, difference.origins, strict=True)
         for letter, value, origin in both:
-            where = self.say("unwritten") if origin == DEFAULT else str(origin)
+            where = (
+                self.say("unwritten") if origin == DEFAULT else self.place_of(origin, difference)
+            )
             text = f"{as_written(value)} [{where}]"
             yield from self.paragraph(text, f"    {letter}  ", "       ")
         words = entry.words.in_language(self.language) if entry else self.say("unknown")
         yield from self.paragraph(words, "    ", "    ")
+        for remark in difference.remarks:
+            yield from self.paragraph(remark.in_language(self.language), "    · ", "      ")
         for change in difference.follows[:FEW]:
-            yield from self.change(change, "    · ")
+            yield from self.change(change, "    · ", "      ")
+
+    def place_of(self, origin: Origin, difference: Difference) -> str:
+        """Where a value stands; without the key where that is the heading's."""
+        if origin.written and origin.spelling == difference.name:
+            return place(origin.file, origin.line)
+        return origin.in_language(self.language)
 
     def derived(self, comparison: Comparison) -> Iterator[str]:
         """In one paragraph, what differs because something else does."""
@@ -154,21 +173,26 @@ class Text:
         ]
         if told:
             yield ""
-            yield from self.paragraph(self.say("therefore", names="; ".join(told)), "    ", "    ")
+            names = self.say("between").join(told)
+            yield from self.paragraph(self.say("therefore", names=names), "    ", "    ")
 
-    def change(self, change: Change, indent: str) -> Iterator[str]:
+    def change(self, change: Change, indent: str, then: str) -> Iterator[str]:
         """'Examples in one optimizer step: 16 → 128 examples'."""
         here, there = change.here, change.other
         alone = here.shown if here.formula.unit == "bytes" else number(here.value)
-        text = f"{here.label(self.language)}: {alone} → {there.shown_in(self.language)}"
-        yield from self.paragraph(text, indent, " " * (len(indent) + 2))
+        label = f"{here.label(self.language)}{self.say('colon')}"
+        yield from self.paragraph(f"{label}{alone} → {there.shown_in(self.language)}", indent, then)
 
     def spelling(self, spelling: Spelling) -> Iterator[str]:
         """One value in two spellings."""
-        one, other = (
-            self.say("unwritten") if text == DEFAULT.reason else text for text in spelling.written
+        told = (
+            self.say("unwritten") if text == DEFAULT.reason else in_language(text, self.language)
+            for text in spelling.written
         )
-        text = f"{spelling.name} = {as_written(spelling.value)}: {one} | {other}"
+        sides = self.say("between").join(
+            f"{letter}{self.say('colon')}{text}" for letter, text in zip("AB", told, strict=True)
+        )
+        text = f"{spelling.name} = {as_written(spelling.value)}  [{sides}]"
         yield from self.paragraph(text, "  ", "    ")
         if spelling.words is not None:
             words = spelling.words.in_language(self.language)

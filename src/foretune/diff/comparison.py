@@ -16,6 +16,8 @@ from ..params.declare import Words
 from ..params.document import Document
 from ..params.run import Run, parameters
 from ..params.setting import Note, Origin
+from ..text import place
+from .remarks import remarks
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Difference:
     origins: tuple[Origin, Origin]
     follows: tuple[Change, ...] = ()
     """The amounts that this difference alone changes, the first side's first."""
+    remarks: tuple[Words, ...] = ()
+    """What the two values say together."""
 
     @property
     def derived(self) -> bool:
@@ -221,10 +225,12 @@ def _of_key(entry: Entry, sides: tuple[Side, Side], models: tuple[ModelFile, Mod
     if values[0] != values[1]:
         alone = one.but(entry, values[1])
         follows = differences(one.amounts, alone.amounts) if alone else ()
-        yield Difference(entry, entry.name, values, origins, follows)
+        told = tuple(remarks(entry.name, values, (one, other)))
+        yield Difference(entry, entry.name, values, origins, follows, told)
     elif said[0] != said[1]:
         written = [
-            entry.name if it else origin.reason for it, origin in zip(said, origins, strict=True)
+            place(origin.file, origin.line) if it else origin.reason
+            for it, origin in zip(said, origins, strict=True)
         ]
         yield Spelling(entry.name, values[0], (written[0], written[1]), entry.words)
     elif all(said) and repr(models[0].keys[entry.name]) != repr(models[1].keys[entry.name]):

@@ -12,11 +12,14 @@ from .phrases import (
     FEW,
     as_written,
     change_line,
+    computed_line,
     effect_heading,
     facts,
+    formula_once,
     from_where,
     gone_line,
     place_of,
+    rule_line,
     with_unit,
 )
 
@@ -63,8 +66,14 @@ def _body(page: Page, language: str, title: str) -> Iterator[str]:
     if len(names) > 1:
         links = "".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in names)
         yield f"<nav>{links}</nav>"
+    for note in page.taken:
+        yield f'<p class="about">{escape(note.in_language(language))}</p>'
+    told_already: set[str] = set()
     for group in page.groups:
-        yield from _group(group, language) if group.name else _alone(group, language)
+        if group.name:
+            yield from _group(group, language, told_already)
+        else:
+            yield from _alone(group, language)
     if page.autos:
         told = (
             f"<code>{escape(where)}</code> → <code>{escape(path)} = "
@@ -74,10 +83,12 @@ def _body(page: Page, language: str, title: str) -> Iterator[str]:
         yield from _list(say("autos", language), told)
     for label, left_out in (("silent", page.silent), ("hidden", page.hidden)):
         if left_out:
-            text = say(label, language, names=", ".join(left_out), count=len(left_out))
+            text = say(
+                label, language, names=say("between", language).join(left_out), count=len(left_out)
+            )
             yield f'<p class="about">{escape(text)}</p>'
-    if page.notes:
-        told = (escape(note.in_language(language)) for note in page.notes)
+    if page.others:
+        told = (escape(note.in_language(language)) for note in page.others)
         yield from _list(say("notes", language), told)
 
 
@@ -86,19 +97,19 @@ def _list(heading: str, items: Iterator[str]) -> Iterator[str]:
     yield f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"
 
 
-def _group(group: Group, language: str) -> Iterator[str]:
+def _group(group: Group, language: str, told: set[str]) -> Iterator[str]:
     name = escape(in_language(group.name, language))
     yield f'<h2 id="{name}">{name}</h2>'
     if group.file:
         yield f'<p class="about"><code>{escape(group.file)}</code></p>'
     yield f'<p class="about">{escape(group.about.in_language(language))}</p>'
     for remark in group.remarks:
-        yield f'<span class="formula">{escape(remark.in_language(language))}</span>'
+        yield f"<p>{escape(remark.in_language(language))}</p>"
     for item in group.items:
         yield "<article>"
         yield from _head(item, place_of(item, group, language), language)
         yield f"<p>{escape(item.entry.words.in_language(language))}</p>"
-        yield from _effect(item, language)
+        yield from _effect(item, language, told)
         yield "</article>"
 
 
@@ -113,17 +124,16 @@ def _head(item: Item, where: str, language: str) -> Iterator[str]:
     yield f'<span class="where">{escape(where)}</span></header>'
 
 
-def _effect(item: Item, language: str) -> Iterator[str]:
+def _effect(item: Item, language: str, told: set[str]) -> Iterator[str]:
     for amount in item.computed:
-        working = f"{amount.label(language)}: {amount.text_in(language)}"
-        yield f'<span class="formula">{escape(working)}</span>'
+        yield f'<span class="formula">{escape(computed_line(amount, language))}</span>'
     if item.effect is None:
         return
     yield f"<p>{escape(effect_heading(item, language))}</p><ul>"
     for change in item.effect.changes[:FEW]:
-        formula = escape(change.here.text_in(language))
-        line = escape(change_line(change, language))
-        yield f'<li>{line}<span class="formula">{formula}</span></li>'
+        working = formula_once(change, told, language)
+        formula = f'<span class="formula">{escape(working)}</span>' if working else ""
+        yield f"<li>{escape(change_line(change, language))}{formula}</li>"
     yield "</ul>"
 
 
@@ -137,17 +147,16 @@ def _alone(group: Group, language: str) -> Iterator[str]:
 def _declaration(item: Item, language: str) -> Iterator[str]:
     entry = item.entry
     yield "<article>"
-    of = ", ".join(entry.families)
+    of = ", ".join(in_language(one, language) for one in entry.families)
     yield from _head(item, from_where(item.origin, language) if item.shown else of, language)
     yield f"<p>{escape(entry.words.in_language(language))}</p><dl>"
     for label, text in facts(entry, language):
         yield f"<dt>{escape(say(label, language))}</dt><dd>{escape(text)}</dd>"
     yield "</dl>"
-    yield from _effect(item, language)
+    yield from _effect(item, language, set())
     if item.rules:
         yield f"<p>{escape(say('rules', language))}</p><ul>"
         for rule in item.rules:
-            text = f"{rule.code} {rule.severity}: {rule.words.in_language(language)}"
-            yield f"<li>{escape(text)}</li>"
+            yield f"<li>{escape(rule_line(rule, language))}</li>"
         yield "</ul>"
     yield "</article>"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ..params.run import expected
 from ..params.setting import Origin
 from ..params.units import unit_in
 from ..text import in_language
@@ -78,13 +79,13 @@ def _declaration(entry: Entry, language: str) -> dict[str, Any]:
         "name": entry.name,
         "family": None if entry.owner is None else entry.owner.__name__,
         "words": entry.words.in_language(language),
-        "takes": entry.takes,
+        "takes": expected(entry.declared, language),
         "default": entry.default,
         "when_unset": facts.when_unset.in_language(language) if facts.when_unset else None,
         "unit": unit_in(facts.unit, language) if facts.unit else None,
         "matters": facts.matters,
         "also": list(entry.others),
-        "source": facts.source,
+        "source": entry.source,
         "has_effect": not entry.has_no_effect,
     }
 

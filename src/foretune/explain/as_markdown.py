@@ -11,12 +11,15 @@ from .phrases import (
     FEW,
     as_written,
     change_line,
+    computed_line,
     effect_heading,
     facts,
+    formula_once,
     from_where,
     gone_line,
     heading,
     place_of,
+    rule_line,
     with_unit,
 )
 
@@ -27,8 +30,14 @@ def markdown(page: Page, language: str) -> str:
 
 
 def _lines(page: Page, language: str) -> Iterator[str]:
+    for note in page.taken:
+        yield from (note.in_language(language), "")
+    told: set[str] = set()
     for group in page.groups:
-        yield from _group(group, language) if group.name else _alone(group, language)
+        if group.name:
+            yield from _group(group, language, told)
+        else:
+            yield from _alone(group, language)
     if page.autos:
         yield from (f"## {say('autos', language)}", "")
         for where, path, value, origin in page.autos:
@@ -36,14 +45,14 @@ def _lines(page: Page, language: str) -> Iterator[str]:
         yield ""
     for label, names in (("silent", page.silent), ("hidden", page.hidden)):
         if names:
-            quoted = ", ".join(f"`{name}`" for name in names)
+            quoted = say("between", language).join(f"`{name}`" for name in names)
             yield from (say(label, language, names=quoted, count=len(names)), "")
-    if page.notes:
+    if page.others:
         yield from (f"## {say('notes', language)}", "")
-        yield from (f"- {note.in_language(language)}" for note in page.notes)
+        yield from (f"- {note.in_language(language)}" for note in page.others)
 
 
-def _group(group: Group, language: str) -> Iterator[str]:
+def _group(group: Group, language: str, told: set[str]) -> Iterator[str]:
     name = in_language(group.name, language)
     yield f"## {name}" + (f" (`{group.file}`)" if group.file else "")
     yield ""
@@ -67,20 +76,20 @@ def _group(group: Group, language: str) -> Iterator[str]:
         if item.effect is not None:
             yield f"**`{item.entry.name}`** {effect_heading(item, language)}"
             yield ""
-            yield from _changes(item, language)
+            yield from _changes(item, language, told)
             yield ""
         for amount in item.computed:
-            yield (
-                f"**`{item.entry.name}`** {amount.label(language)}: `{amount.text_in(language)}`"
-            )
+            yield f"**`{item.entry.name}`** {computed_line(amount, language)}"
             yield ""
 
 
-def _changes(item: Item, language: str) -> Iterator[str]:
+def _changes(item: Item, language: str, told: set[str]) -> Iterator[str]:
     assert item.effect is not None
     for change in item.effect.changes[:FEW]:
-        yield f"- {change_line(change, language)}  "
-        yield f"  `{change.here.text_in(language)}`"
+        working = formula_once(change, told, language)
+        yield f"- {change_line(change, language)}" + ("  " if working else "")
+        if working:
+            yield f"  `{working}`"
 
 
 def _alone(group: Group, language: str) -> Iterator[str]:
@@ -96,23 +105,26 @@ def _declaration(item: Item, language: str) -> Iterator[str]:
     yield ""
     yield entry.words.in_language(language)
     yield ""
-    if item.shown:
-        yield f"- {say('value', language)}: `{with_unit(item, language)}`"
-        yield f"- {say('origin', language)}: {from_where(item.origin, language)}"
-    for label, text in facts(entry, language):
-        yield f"- {say(label, language)}: {text}"
     matters = entry.facts.matters
-    yield f"- {say('matters', language)}: {STARS[matters]} {MATTERS[matters].in_language(language)}"
+    rows = [
+        *facts(entry, language),
+        ("matters", f"{STARS[matters]} {MATTERS[matters].in_language(language)}"),
+    ]
+    if item.shown:
+        value, where = with_unit(item, language), from_where(item.origin, language)
+        rows = [("value", f"`{value}`"), ("origin", where), *rows]
+    for label, text in rows:
+        yield f"- {say(label, language)}{say('colon', language)}{text}"
     yield ""
     if item.effect is not None:
         yield effect_heading(item, language)
         yield ""
-        yield from _changes(item, language)
+        yield from _changes(item, language, set())
         yield ""
     for amount in item.computed:
-        yield from (f"{amount.label(language)}: `{amount.text_in(language)}`", "")
+        yield from (computed_line(amount, language), "")
     if item.rules:
-        yield from (f"{say('rules', language)}:", "")
+        yield from (say("rules", language) + say("colon", language).rstrip(), "")
         for rule in item.rules:
-            yield f"- **{rule.code}** {rule.severity}: {rule.words.in_language(language)}"
+            yield f"- {rule_line(rule, language)}"
         yield ""

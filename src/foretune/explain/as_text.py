@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..columns import columns, padded, terminal_width, wrapped
 from ..text import in_language
-from .columns import columns, padded, terminal_width, wrapped
 from .labels import MATTERS, STARS, say
 from .page import Group, Item, Page
 from .phrases import (
     FEW,
     as_written,
     change_line,
+    computed_line,
     effect_heading,
     facts,
+    formula_once,
     from_where,
     gone_line,
     heading,
     place_of,
+    rule_line,
     with_unit,
 )
 
@@ -36,6 +39,10 @@ class Text:
 
     def lines(self, page: Page) -> Iterator[str]:
         """The whole page."""
+        for note in page.taken:
+            yield from self.paragraph(note.in_language(self.language), "", "  ")
+        if page.taken:
+            yield ""
         for number, group in enumerate(page.groups):
             if number:
                 yield ""
@@ -54,11 +61,16 @@ class Text:
         for label, names in (("silent", page.silent), ("hidden", page.hidden)):
             if names and not (label == "hidden" and self.everything):
                 yield ""
-                told = say(label, self.language, names=", ".join(names), count=len(names))
+                told = say(
+                    label,
+                    self.language,
+                    names=say("between", self.language).join(names),
+                    count=len(names),
+                )
                 yield from self.paragraph(told)
-        if page.notes:
+        if page.others:
             yield from ("", say("notes", self.language))
-            for note in page.notes:
+            for note in page.others:
                 yield from self.paragraph(f"- {note.in_language(self.language)}", "", "  ")
 
     def paragraph(self, text: str, indent: str = "", then: str | None = None) -> Iterator[str]:
@@ -96,7 +108,7 @@ class Text:
         """What the value changes, each formula once."""
         if item.effect is None:
             for amount in item.computed:
-                line = f"{amount.label(self.language)}: {amount.text_in(self.language)}"
+                line = computed_line(amount, self.language)
                 yield from self.paragraph(line, INDENT, f"{INDENT}  ")
             return
         yield from self.paragraph(effect_heading(item, self.language), INDENT, INDENT)
@@ -104,9 +116,7 @@ class Text:
         for change in item.effect.changes[:few]:
             line = change_line(change, self.language)
             yield from self.paragraph(f"· {line}", INDENT, f"{INDENT}  ")
-            working = change.here.text_in(self.language)
-            if working not in told:
-                told.add(working)
+            if working := formula_once(change, told, self.language):
                 yield from self.paragraph(working, f"{INDENT}    ", f"{INDENT}    ")
 
     def alone(self, group: Group) -> Iterator[str]:
@@ -139,7 +149,7 @@ class Text:
             yield ""
             yield f"  {say('rules', language)}"
             for rule in item.rules:
-                text = f"{rule.code} {rule.severity}: {rule.words.in_language(language)}"
+                text = rule_line(rule, language)
                 yield from self.paragraph(text, INDENT, f"{INDENT}  ")
 
     def table(self, rows: list[tuple[str, str]]) -> Iterator[str]:

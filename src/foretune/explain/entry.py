@@ -18,7 +18,7 @@ from ..formats.removed_arguments import REMOVED
 from ..formats.spellings import removed, spellings
 from ..params.arch import Family, families
 from ..params.arch.architecture import ModelKeys
-from ..params.declare import Facts, Words, facts_of, words_of
+from ..params.declare import Facts, Words, facts_of, source_of, words_of
 from ..params.run import expected, parameters, section_of
 from ..text import Said, nearest, sentence_list
 
@@ -49,6 +49,11 @@ class Entry:
     @property
     def facts(self) -> Facts:
         return facts_of(self.declared)
+
+    @property
+    def source(self) -> str | None:
+        """Where what is said of it was read."""
+        return source_of(self.section, self.field)
 
     @property
     def words(self) -> Words:
@@ -130,12 +135,14 @@ def others() -> dict[type[BaseModel], str]:
     from ..formats import (
         environment,
         generation_config,
+        official,
         tokenizer_config,
         trainer_state,
         training_log,
     )
     from ..params.environment import Environment
     from ..params.generation_config import GenerationDefaults
+    from ..params.never_read import NeverRead
     from ..params.tokenizer_config import TokenizerSettings
     from ..params.trainer_state import TrainerState
     from ..params.training_log import TrainingLog
@@ -146,6 +153,7 @@ def others() -> dict[type[BaseModel], str]:
         TrainingLog: training_log.KIND,
         TrainerState: trainer_state.KIND,
         Environment: environment.KIND,
+        NeverRead: official.PROGRAM,
     }
 
 
@@ -195,6 +203,9 @@ def find(name: str) -> Found:
         bare = bare.lower()  # a variable of a script: PRE_SEQ_LEN
     spelled = _spelled(bare)
     ends = spelled or [path for path in paths if path.endswith(f".{bare}")]
+    ends = ends or _spelled_inside(bare)
+    if spelled and "." in bare:  # bf16.enabled: the key of a file, and what the file itself has
+        ends += [path for path in paths if path.endswith(f".{bare}") and path not in ends]
     keys = list(_keys_named(name)) or list(_keys_named(bare))
     if len(ends) > FEW and not keys:
         raise _several(name, ends)
@@ -211,7 +222,14 @@ def find(name: str) -> Found:
 
 
 def _spelled(name: str) -> list[str]:
+    """The parameters that some format calls so."""
     return [path for path, names in spellings().items() if name in names]
+
+
+def _spelled_inside(name: str) -> list[str]:
+    """Those that it calls so inside of a section."""
+    end = f".{name}"
+    return [path for path, names in spellings().items() if any(one.endswith(end) for one in names)]
 
 
 def _keys_named(name: str) -> Iterator[Entry]:

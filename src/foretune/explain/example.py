@@ -8,6 +8,8 @@ from ..facts import DataFacts, Facts
 from ..formats.model_config import ModelFile
 from ..params.arch import Family
 from ..params.arch.chatglm2 import ChatGLM2
+from ..params.arch.llama3 import ModelArgs
+from ..params.arch.transformer import Transformer
 from ..params.declare import Words
 from ..params.run import Run
 from ..params.setting import derived
@@ -25,6 +27,9 @@ SETTINGS: dict[str, object] = {
     "batch.accumulation": 4,
     "schedule.warmup": 0.1,
 }
+UNNAMED: dict[type[Family], str] = {ModelArgs: "Llama 3 8B", Transformer: "Transformer base"}
+"""What files without a name of their own stand for."""
+
 GENERATING: dict[str, object] = {"launch.predict": True, "generate.enabled": True}
 
 
@@ -40,7 +45,7 @@ def example(entry: Entry) -> tuple[Planned, Words]:
 
 
 def _named(label: str, family: type[Family]) -> Words:
-    name = str(family.published.get("_name_or_path") or family.__name__)
+    name = str(family.published.get("_name_or_path") or UNNAMED.get(family) or family.__name__)
     words = LABELS[label]
     return Words(words.en.format(model=name), words.zh.format(model=name))
 

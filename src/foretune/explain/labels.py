@@ -22,12 +22,14 @@ LABELS: dict[str, Words] = {
     "unwritten": Words("default", "默认值"),
     "here": Words("Here, compared with {other}:", "在这里，与 {other} 相比："),
     "example": Words(
-        "On a small example ({what}), {value} compared with {other}:",
-        "以一个小例子（{what}）来看，取 {value} 与取 {other} 相比：",
+        "For example ({what}), {value} compared with {other}:",
+        "举例来说（{what}），取 {value} 与取 {other} 相比：",
     ),
     "instead": Words("{label}: {here} instead of {other}", "{label}：{here}，而不是 {other}"),
     "off": Words("none", "不设"),
     "double": Words("{value}, its double", "{value}（两倍）"),
+    "between": Words(", ", "、"),
+    "colon": Words(": ", "："),
     "hidden": Words(
         "{count} of little importance are not shown: {names} (--all shows them)",
         "另有 {count} 项不太重要，未显示：{names}（加 --all 显示）",

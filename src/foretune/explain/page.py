@@ -69,6 +69,16 @@ class Page:
     where."""
     notes: tuple[Note, ...] = ()
 
+    @property
+    def taken(self) -> tuple[Note, ...]:
+        """What files were taken for whose names do not say it: to be told before anything else."""
+        return tuple(note for note in self.notes if note.kind == "taken for")
+
+    @property
+    def others(self) -> tuple[Note, ...]:
+        """The notes that may wait for the end."""
+        return tuple(note for note in self.notes if note.kind != "taken for")
+
 
 def explained_run(planned: Planned, *, everything: bool = False) -> Page:
     """Every value that the run's files set or that follows from them, the most important first."""
@@ -103,8 +113,8 @@ def _with_effect(item: Item, planned: Planned) -> Item:
 
 
 def _groups(planned: Planned) -> Iterator[Group]:
-    """The sections of the run by their most important parameter, then the model's file, then what
-    lies beside.
+    """The sections of the run by their most important parameter, then what a run has left behind,
+    then the model's file, then what lies beside.
     """
     entries = _of_run(planned)
     sections = [
@@ -112,13 +122,11 @@ def _groups(planned: Planned) -> Iterator[Group]:
         for name, members in groupby(entries, key=lambda entry: entry.key.rpartition(".")[0])
     ]
     yield from sorted(sections, key=lambda group: -max(_matters(group.items)))
+    beside = [one for one in planned.run.documents if one.declared != planned.family]
+    yield from (_document_group(one, planned.model) for one in beside if one.of_a_run)
     if planned.model is not None:
         yield _model_group(planned, planned.model)
-    yield from (
-        _document_group(document, planned.model)
-        for document in planned.run.documents
-        if document.declared != planned.family
-    )
+    yield from (_document_group(one, planned.model) for one in beside if not one.of_a_run)
 
 
 def _matters(items: Iterable[Item]) -> Iterator[int]:
@@ -146,10 +154,22 @@ def _of_run(planned: Planned) -> list[Entry]:
     ]
 
 
+TRAINING = (
+    "optim.", "schedule.", "batch.micro", "batch.accumulation", "batch.gradient_checkpointing",
+)  # fmt: skip
+"""What only a run that trains reads."""
+
+
 def _idle(run: Run, entry: Entry) -> bool:
-    """Whether a value that nobody wrote is about answers, and the run writes none."""
+    """Whether a value that nobody wrote is about answers and the run writes none, or about training
+    and it makes none.
+    """
+    if run.written(entry.key):
+        return False
     answers = run.launch.predict or run.evaluates
-    return entry.key.startswith("generate.") and not answers and not run.written(entry.key)
+    return (entry.key.startswith("generate.") and not answers) or (
+        entry.key.startswith(TRAINING) and not run.launch.train
+    )
 
 
 def _decides(run: Run, entry: Entry) -> bool:
@@ -158,10 +178,14 @@ def _decides(run: Run, entry: Entry) -> bool:
         return False
     if entry.key == "schedule.epochs" and run.schedule.max_steps is not None:
         return False
+    if entry.key in ("data.max_source_length", "data.max_target_length") and run.data.max_length:
+        return False
+    section = entry.key.partition(".")[0]
+    if section in ("deepspeed", "accelerate", "peft", "launchers"):
+        return any(one.path.startswith(f"{section}.") for one in run.settings)
     methods = {"method.prefix": "ptuning", "method.lora": "lora"}
     method = methods.get(entry.key.rpartition(".")[0])
-    trains = run.launch.train or not entry.key.startswith(("optim.", "schedule."))
-    return method in (None, run.method.name) and trains
+    return method in (None, run.method.name) and not _idle(run, entry)
 
 
 def _group(name: str, entries: Iterable[Entry], planned: Planned) -> Group:

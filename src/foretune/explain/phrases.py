@@ -6,18 +6,24 @@ import json
 import re
 from collections.abc import Iterator
 from enum import Enum
+from typing import TYPE_CHECKING
 
+from ..check.finding import SEVERITY_WORDS
 from ..params.declare import Words
 from ..params.run import expected, parameters
 from ..params.setting import Origin
 from ..params.units import unit_in
+from ..plan.amounts import Amount
 from ..text import in_language, number
 from .entry import Entry
 from .labels import LABELS, say
 from .page import Group, Item
 from .planned import Change
 
-CLOSED = re.compile(r"(?<=）) | (?=（)|(?<=[\u4e00-\u9fff]) (?=[\u4e00-\u9fff])")
+if TYPE_CHECKING:
+    from ..check.rule import Rule
+
+CLOSED = re.compile(r"(?<=）) | (?=（)|(?<=[^\x00-\xff]) (?=[^\x00-\xff])")
 LONGEST = 400
 """Characters of a value that are shown whole; of a longer one its two ends."""
 FEW = 4
@@ -37,11 +43,14 @@ def as_written(value: object) -> str:
 
 
 def with_unit(item: Item, language: str) -> str:
-    """The value and what it is counted in."""
-    unit = item.entry.facts.unit
-    counts = isinstance(item.value, int | float) and not isinstance(item.value, bool)
-    text = as_written(item.value)
-    return f"{text} {unit_in(unit, language)}" if unit and counts else text
+    """The value and what it is counted in; of none, what holds instead."""
+    unit, text, unset = item.entry.facts.unit, as_written(item.value), item.entry.facts.when_unset
+    if item.value is None and unset is not None:
+        form = "{}（{}）" if language == "zh" else "{} ({})"
+        return form.format(text, unset.in_language(language))
+    if isinstance(item.value, bool) or not isinstance(item.value, int | float):
+        return text
+    return f"{text} {unit_in(unit, language, item.value)}" if unit else text
 
 
 def from_where(origin: Origin, language: str) -> str:
@@ -60,10 +69,14 @@ def place_of(item: Item, group: Group, language: str) -> str:
 def facts(entry: Entry, language: str) -> Iterator[tuple[str, str]]:
     """The lines of facts about a declaration: what it takes, its default, who else writes it."""
     known = entry.facts
-    yield "takes", expected(entry.declared, language)
+    yield "takes", closed_up(expected(entry.declared, language))
     defaults = entry.defaults if entry.owner is not None else {}
     if len(defaults) > 1:
-        told = (f"{value} ({', '.join(of)})" for value, of in defaults.items() if value != "None")
+        told = (
+            f"{value} ({', '.join(in_language(one, language) for one in of)})"
+            for value, of in defaults.items()
+            if value != "None"
+        )
         yield "default", "; ".join(told)
     elif entry.default is not None:
         yield "default", as_written(entry.default)
@@ -73,8 +86,8 @@ def facts(entry: Entry, language: str) -> Iterator[tuple[str, str]]:
         yield "unit", unit_in(known.unit, language).removeprefix("个")
     if entry.others:
         yield "also", ", ".join(entry.others)
-    if known.source is not None:
-        yield "source", known.source
+    if entry.source is not None:
+        yield "source", entry.source
 
 
 def is_name(text: str) -> bool:
@@ -111,6 +124,26 @@ def change_line(change: Change, language: str) -> str:
     alone = here.shown if here.formula.unit == "bytes" else number(here.value)
     label, other = here.label(language), change.other.shown_in(language)
     return say("instead", language, label=label, here=alone, other=other)
+
+
+def formula_once(change: Change, told: set[str], language: str) -> str | None:
+    """The formula behind an amount, where this page has not told it yet; ``told`` remembers it."""
+    working = change.here.text_in(language)
+    if working in told:
+        return None
+    told.add(working)
+    return working
+
+
+def computed_line(amount: Amount, language: str) -> str:
+    """An amount that is computed from a parameter."""
+    return f"{amount.label(language)}{say('colon', language)}{amount.text_in(language)}"
+
+
+def rule_line(rule: Rule, language: str) -> str:
+    """A rule that is about a parameter: its code, how grave it is, and why."""
+    severity = SEVERITY_WORDS[rule.severity].in_language(language)
+    return f"{rule.code} {severity}{say('colon', language)}{rule.words.in_language(language)}"
 
 
 def heading(item: Item, language: str) -> str:

@@ -29,7 +29,7 @@ from ..plan.version import installed
 from ..text import Said
 from .entry import Entry
 
-AS_SAVED = Said("torch_dtype, as it was saved", "torch_dtype：保存时的类型")
+AS_SAVED = Said("the type that the weights are saved in", "权重保存时的类型")
 
 
 def _installed() -> Facts:
@@ -56,7 +56,7 @@ class Planned:
     def run(self) -> Run:
         """With every value that follows from others, on a GPU."""
         run = resolve(self.written, self.shape, device="cuda", complete=False)
-        saved = getattr(self.family, "torch_dtype", None)
+        saved = getattr(self.family, "torch_dtype", None) or getattr(self.family, "saved_in", None)
         if not self.is_run and saved in BYTES:
             run = run.add([Setting("precision.dtype", saved, derived(AS_SAVED))])
         return run
@@ -66,6 +66,11 @@ class Planned:
         """Whether the files describe a run, and not a model alone."""
         asked = self.written.launch
         return asked.train or asked.evaluate or asked.predict
+
+    @property
+    def trains(self) -> bool:
+        """Whether it trains, or is no run: nobody has said then that it does not."""
+        return self.written.launch.train or not self.is_run
 
     @cached_property
     def forecast(self) -> Forecast:
@@ -169,7 +174,7 @@ WHAT_TO_DO = {"launch.train", "launch.evaluate", "launch.predict"}
 
 def effect(planned: Planned, entry: Entry) -> Effect | None:
     """What the value of an entry changes; None where no amount that is computed depends on it."""
-    if entry.key in WHAT_TO_DO:
+    if entry.key in WHAT_TO_DO or (entry.key == "method.name" and not planned.trains):
         return None
     value = planned.value(entry)
     for against, named in alternatives(entry, value, planned):

@@ -5,8 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, cast
 
+from ..check.finding import SEVERITY_WORDS
 from ..check.rule import Rule, rules
+from ..facts import Seen
 from ..params.declare import Words
 from ..params.units import unit_in
 from ..plan.formula import every_formula
@@ -34,11 +38,6 @@ TEXTS = {
     ),
     "about": Words("About", "涉及"),
     "also": Words("and", "以及"),
-}
-SEVERITIES = {
-    "error": Words("error", "错误"),
-    "warning": Words("warning", "警告"),
-    "note": Words("note", "提示"),
 }
 
 
@@ -76,7 +75,7 @@ def rules_page(language: str) -> Iterator[str]:
     yield f"{MADE.in_language(language)} {TEXTS['about rules'].in_language(language)}"
     yield from ("", TEXTS["head"].in_language(language), "|---|---|---|---|")
     for rule in rules():
-        named = rule.words.summary.zh if language == "zh" else rule.name
+        named = _said_of_its_example(rule) if language == "zh" else rule.name
         cells = (rule.code, named, _linked(rule.source), _example(rule))
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     for rule in rules():
@@ -84,7 +83,7 @@ def rules_page(language: str) -> Iterator[str]:
 
 
 def _reason(rule: Rule, language: str) -> Iterator[str]:
-    severity = SEVERITIES[rule.severity].in_language(language)
+    severity = SEVERITY_WORDS[rule.severity].in_language(language)
     yield f"## {rule.code} {rule.name} ({severity})"
     yield ""
     yield rule.words.in_language(language)
@@ -102,19 +101,53 @@ def _short(address: str) -> str:
     return re.sub(r"^https?://(www\.)?", "", address)
 
 
+def _said_of_its_example(rule: Rule) -> str:
+    """What is wrong, as it is said of the run in the last column: names of rules are English."""
+    return next(iter(rule.check(rule.flags.subject()))).what.zh
+
+
 def _example(rule: Rule) -> str:
-    """The run that the rule flags; of a model's keys those that the rule is about."""
+    """The run that the rule flags, with all that it is told; of a model's keys those that the rule
+    is about.
+    """
     shown = rule.flags
-    parts = [*_settings(shown.settings), *_settings(dict(shown.also))]
-    for key, value in (shown.model or {}).items():
-        if key == "model_type" or f"{CONFIG}{key}" in rule.fields:
-            parts.append(f"`{CONFIG}{key}={as_written(value)}`")
-    if shown.facts is not None and shown.facts.train is not None:
-        parts.append(f"{shown.facts.train.examples:,} examples")
+    parts = [*_settings(shown.settings), *_settings(dict(shown.also), "second file: ")]
+    of_model = {
+        key: value
+        for key, value in (shown.model or {}).items()
+        if key in ("model_type", "_name_or_path") or f"{CONFIG}{key}" in rule.fields
+    }
+    parts += _settings({f"{CONFIG}{key}": value for key, value in of_model.items()})
+    for document in shown.documents:
+        parts += _settings(document.keys, f"{document.file}: ")
+    if shown.facts is not None:
+        parts += _settings(dict(_measured(shown.facts)))
+    parts += [f"`{note.where}`" for note in shown.notes]
     if shown.device is not None:
         parts.append(f"`--device {shown.device}`")
+    if shown.gpus != 1:
+        parts.append(f"`--gpus {shown.gpus}`")
     return " ".join(parts)
 
 
-def _settings(settings: Mapping[str, object]) -> list[str]:
-    return [f"`{path}={as_written(value)}`" for path, value in settings.items()]
+def _settings(settings: Mapping[str, object], file: str = "") -> list[str]:
+    return [f"`{file}{path}={as_written(value)}`" for path, value in settings.items()]
+
+
+def _measured(facts: object, above: str = "") -> Iterator[tuple[str, object]]:
+    """What an example says was measured, by name: whatever is not as it is by default."""
+    for one in fields(cast(Any, facts)):
+        value = getattr(facts, one.name)
+        default = one.default_factory() if one.default_factory is not MISSING else one.default
+        if value == default or one.name in ("transformers", "file", "lines"):
+            continue
+        name = f"{above}.{one.name}" if above else one.name
+        if isinstance(value, Seen):
+            yield name, value.count
+        elif is_dataclass(value):
+            yield from _measured(value, name)
+        elif isinstance(value, tuple):
+            for inner in cast(tuple[object, ...], value):
+                yield from _measured(inner, name) if is_dataclass(inner) else [(name, inner)]
+        else:
+            yield name, value

@@ -19,7 +19,7 @@ from ..params.setting import Note, Origin, Setting
 from ..text import Said, nearest, place
 from .argument_text import TRUTH
 from .json_text import key_lines, read_json
-from .reading import Reading, alternatives
+from .reading import Reading, alternatives, typed
 from .yaml_text import Keys, read_yaml, yaml_lines
 
 PREFIX = "accelerate."
@@ -124,6 +124,10 @@ SWITCHES = (
 """Flags that stand alone."""
 
 
+REPEATED = ("accelerate.tpu_vm", "accelerate.tpu_env")
+"""Parameters whose flag is given once for each value."""
+
+
 @cache
 def own_keys() -> dict[str, str]:
     """Every key of the file that is a parameter of accelerate's own, and its path."""
@@ -172,7 +176,7 @@ def read_flag(name: str, text: str, origin: Origin, machines: str = "1") -> list
         return [Setting(path, _per_machine(text, machines), origin, text=True)]
     if name == "mixed_precision":
         return list(_precision(text, origin, text=True))
-    if path in ("accelerate.tpu_vm", "accelerate.tpu_env"):
+    if path in REPEATED:
         return [Setting(path, [text], origin)]
     return [Setting(path, _as_text(path, text), origin, text=True)]
 
@@ -193,14 +197,20 @@ def _precision(value: object, origin: Origin, *, text: bool = False) -> Iterator
 
 
 def _as_text(path: str, text: str) -> object:
-    """A word as accelerate reads it: truth values in any of their forms."""
-    return TRUTH.get(text.lower(), text) if bool in alternatives(path) else text
+    """A word as accelerate reads it: truth values in any of their forms, numbers as such."""
+    if {int, str} <= {*alternatives(path)} and text.isdecimal() and len(text) < 20:
+        return int(text)
+    return TRUTH.get(text.lower(), text) if bool in alternatives(path) else typed(path, text)
 
 
 def is_accelerate(values: Mapping[str, object]) -> bool:
-    """Whether a file with these keys is accelerate's."""
-    strong = {"compute_environment", "distributed_type", *BLOCKS} - {"deepspeed_config"}
-    return bool(strong & values.keys()) or {"deepspeed_config", "num_processes"} <= values.keys()
+    """Whether a file with these keys is accelerate's. Some of its sections are arguments of
+    transformers, too.
+    """
+    shared = {"deepspeed_config", "fsdp_config", "parallelism_config"}
+    strong = {"compute_environment", "distributed_type", *BLOCKS} - shared
+    found = values.keys() & shared and "num_processes" in values
+    return bool(strong & values.keys() or found)
 
 
 def read_accelerate(text: str, file: str) -> Reading:
@@ -423,6 +433,9 @@ def _needed(run: Run) -> dict[str, Any]:
     """What accelerate's file has to say of a run that none was read for."""
     kind = "MULTI_GPU" if run.launch.all_processes > 1 else "NO"
     kind = "DEEPSPEED" if run.launch.deepspeed else "FSDP" if run.launch.fsdp else kind
+    for name, path in own_keys().items():
+        needed = BLOCKS.get(name.partition(".")[0], ("", ""))[0]
+        kind = needed if needed and run.get(path) != parameters()[path].default else kind
     tree: dict[str, Any] = {"compute_environment": "LOCAL_MACHINE", "distributed_type": kind}
     if run.launch.deepspeed:  # whose file then decides the precision
         tree["deepspeed_config"] = {"deepspeed_config_file": run.launch.deepspeed}

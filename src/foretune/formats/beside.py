@@ -4,14 +4,15 @@ count less than its own words.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..errors import UserError
-from ..params.setting import Note, Setting
+from ..errors import Problem, UserError
+from ..params.setting import AUTO, Note, Setting
 from ..text import Said
 from .accelerate import read_accelerate
 from .deepspeed import read_deepspeed
+from .flags import OWN_FLAG
 from .reading import Reading
 
 NAMED = {
@@ -42,11 +43,29 @@ def with_named_files(
         elif found.resolve() not in taken:
             taken.append(found.resolve())
             try:
-                whole.add(read(text_of(found), str(found)))
+                reading = read(text_of(found), str(found))
+                whole.problems += _nobody_fills(named[-1], reading)
+                whole.add(reading)
             except UserError as error:
                 whole.problems += error.problems
     whole.add(script)
     return whole
+
+
+def _nobody_fills(setting: Setting, reading: Reading) -> Iterator[Problem]:
+    """The "auto" of a file that a program hands to DeepSpeed itself, as its own flag says."""
+    if setting.origin.spelling.partition(" ")[0].partition("=")[0] != OWN_FLAG:
+        return
+    for one in reading.settings:
+        if one.value in (AUTO, AUTO.value):
+            yield Problem(
+                what=f'{one.origin.spelling} is "auto", and nobody fills it in',
+                where=str(one.origin),
+                why=f"{OWN_FLAG} hands the file to DeepSpeed itself, which knows no auto; only "
+                "transformers and accelerate put values in place of one",
+                fix="write a value; or, where the program reads TrainingArguments, name the file "
+                "by --deepspeed",
+            )
 
 
 def _found(name: str, folder: Path) -> Path | None:
@@ -61,4 +80,5 @@ def _absent(setting: Setting) -> Note:
     text = str(setting.value)
     file = text if len(text) <= 80 else f"{text[:77]}..."
     why = Said("what it sets is no part of what is said here", "它所设置的内容这里不知道")
-    return Note(Said(f"{file} is not there", f"{file} 不存在"), str(setting.origin), why)
+    what = Said(f"{file} is not there", f"{file} 不存在")
+    return Note(what, str(setting.origin), why, "absent", file)

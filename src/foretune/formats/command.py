@@ -12,7 +12,11 @@ from typing import cast
 
 from ..params.run import Run, parameters
 from . import accelerate, baichuan2, official, training_arguments
+from .argument_text import Kind
 from .json_text import plain
+
+OLDER = {"overwrite_output_dir": "record.overwrite"}
+"""An argument that transformers 5 has no longer, and the authors' scripts have."""
 
 
 def arguments(run: Run, program: str, default: Run) -> dict[str, object]:
@@ -35,6 +39,7 @@ def arguments(run: Run, program: str, default: Run) -> dict[str, object]:
     if table is official and run.method.name == "lora":
         found.setdefault("lora_rank", run.method.lora.rank)
     found |= trainers_arguments(run, default, taken)
+    found |= {name: True for name, path in OLDER.items() if run.get(path)}
     return {name: plain(value) for name, value in found.items() if value is not None}
 
 
@@ -55,27 +60,33 @@ def trainers_arguments(run: Run, default: Run, taken: set[str]) -> dict[str, obj
 
 
 def flags(run: Run, program: str, default: Run) -> Iterator[tuple[str, ...]]:
-    """The same as words of a command line, those of one argument together."""
+    """The same as words of a command line, those of one argument together; without what a command
+    line cannot say: an empty list, and a list where one word is taken.
+    """
     for name, value in arguments(run, program, default).items():
-        yield from flag(name, value, may_stand_alone=_is_switch(name))
+        kind = _kind_of(name)
+        if kind == "list" or isinstance(value, list):
+            words = value.split() if isinstance(value, str) else cast(list[object], value)
+            if words and kind == "list":
+                yield (f"--{name}", *map(text_of, words))
+        elif value is True and _may_stand_alone(name):
+            yield (f"--{name}",)
+        else:
+            text = text_of(value)
+            yield (f"--{name}={text}",) if text.startswith("-") else (f"--{name}", text)
 
 
-def _is_switch(name: str) -> bool:
-    path = training_arguments.KEYS.get(name) or official.PATHS.get(name) or "method.name"
-    return parameters()[path].annotation is bool or name in training_arguments.TWINS
+def _kind_of(name: str) -> Kind:
+    for table in (official, baichuan2):
+        if name in table.NAMES:
+            return table.kind_of(name)
+    return training_arguments.kind_of(name)
 
 
-def flag(name: str, value: object, *, may_stand_alone: bool = True) -> Iterator[tuple[str, ...]]:
-    """A flag and its words; nothing for what a command line cannot say: an empty list."""
-    if value is True and may_stand_alone:
-        yield (f"--{name}",)
-    elif isinstance(value, list | tuple):
-        words = [text_of(one) for one in cast(list[object], value)]
-        if words:
-            yield (f"--{name}", *words)
-    else:
-        text = text_of(value)
-        yield (f"--{name}={text}",) if text.startswith("-") else (f"--{name}", text)
+def _may_stand_alone(name: str) -> bool:
+    paths = {**baichuan2.PATHS, **official.PATHS, **training_arguments.KEYS, **OLDER}
+    is_switch = name == "use_lora" or name in training_arguments.TWINS
+    return is_switch or parameters()[paths[name]].annotation is bool
 
 
 def text_of(value: object) -> str:
@@ -148,8 +159,14 @@ def _own(run: Run, launcher: str) -> Iterator[tuple[str, ...]]:
         value = run.get(path)
         if path.startswith(prefix) and value is not None and value != field.default:
             name = path.removeprefix(prefix)
-            text = ",".join(cast(tuple[str, ...], value)) if isinstance(value, tuple) else value
-            yield (f"--{name}",) if text is True else (f"--{name}={text_of(text)}",)
+            yield (f"--{name}",) if value is True else (f"--{name}={_joined(value)}",)
+
+
+def _joined(value: object) -> str:
+    """A value as one word: a list between commas."""
+    if isinstance(value, tuple):
+        return ",".join(text_of(one) for one in cast(tuple[object, ...], value))
+    return text_of(value)
 
 
 def _accelerate(run: Run) -> Iterator[tuple[str, ...]]:
@@ -166,8 +183,10 @@ def _accelerate(run: Run) -> Iterator[tuple[str, ...]]:
         switch = name in accelerate.SWITCHES
         if value is True and switch:
             yield (f"--{name}",)
+        elif path in accelerate.REPEATED:
+            yield from ((f"--{name}={one}",) for one in cast(tuple[str, ...], value))
         elif not switch:
-            yield (f"--{name}={text_of(value)}",)
+            yield (f"--{name}={_joined(value)}",)
 
 
 def _from(run: Run, path: str, file: str | None) -> bool:
@@ -177,7 +196,8 @@ def _from(run: Run, path: str, file: str | None) -> bool:
 
 def _accelerates_flags(run: Run) -> Mapping[str, str]:
     """Parameter -> the flag for it, of those that the program has no flag for."""
-    short = {name: path for name, path in accelerate.flags().items() if len(name) > 1}
+    left_out = ("no_tpu_cluster", "q", "t", "m")
+    short = {name: path for name, path in accelerate.flags().items() if name not in left_out}
     table = {path: name for name, path in short.items() if path.startswith(accelerate.PREFIX)}
     table["accelerate.mixed_precision"] = "mixed_precision"
     if run.launch.deepspeed is None:

@@ -405,7 +405,7 @@ def write(run: Run) -> str:
     for name, path in own_keys().items():
         if run.get(path) != parameters()[path].default:
             _put(tree, name, _written(run, name))
-    if tree and not read_from_file:
+    if not read_from_file:
         for name in ("train_batch_size", *KEYS):
             if "." not in name and name not in tree:
                 tree[name] = "auto"

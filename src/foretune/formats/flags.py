@@ -55,7 +55,7 @@ class Argument:
 def read_flags(words: Sequence[Word], file: str, program: str = "") -> Reading:
     """The settings that the words behind a program stand for, and everything wrong with them."""
     reading, arguments = Reading(), dict[str, Argument]()
-    rest = list(words)
+    rest = list(_without_switch(words, program))
     while rest:
         word = rest.pop(0)
         if word.vanished:
@@ -77,6 +77,21 @@ def read_flags(words: Sequence[Word], file: str, program: str = "") -> Reading:
                 arguments[argument.name] = argument
     reading.add(read_arguments(_known_values(arguments.values(), reading), text=True))
     return reading
+
+
+OWN_FLAG = "--deepspeed_config"
+"""With it a program that is not transformers' hands a file to DeepSpeed itself; --deepspeed beside
+it takes no value.
+"""
+
+
+def _without_switch(words: Sequence[Word], program: str) -> Iterator[Word]:
+    """The words without DeepSpeed's own switch."""
+    texts = [word.text for word in words]
+    own = program not in programs.PROGRAMS and any(text.startswith(OWN_FLAG) for text in texts)
+    for word, after in zip(words, [*texts[1:], "--"], strict=False):
+        if not (own and word.text == "--deepspeed" and after.startswith("--")):
+            yield word
 
 
 def read_arguments(arguments: Iterable[Argument], *, text: bool) -> Reading:
@@ -124,7 +139,8 @@ def _take(
     del rest[: len(taken)]
     spelling = " ".join(one.raw or one.text for one in (word, *taken))
     origin = Origin(file, word.line, spelling)
-    if name not in (written[2:], written[2:].replace("-", "_")) and not turned_off:
+    own = (written[2:], written[2:].replace("-", "_"), *(["deepspeed"] * (written == OWN_FLAG)))
+    if name not in own and not turned_off:
         what = Said(f"{written} read as --{name}", f"{written} 读作 --{name}")
         why = Said("no other flag begins so", "没有别的参数以此开头")
         reading.notes.append(Note(what, str(origin), why))
@@ -154,6 +170,8 @@ def _find(written: str, program: str) -> tuple[str | None, bool]:
         return None, False
     if dotted in parameters():
         return dotted, False
+    if written == OWN_FLAG and program not in programs.PROGRAMS:
+        return "deepspeed", False
     if name in names(program):
         return name, False
     off = training_arguments.negated(name) or programs.negated(name, program)

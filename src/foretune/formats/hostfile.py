@@ -109,7 +109,7 @@ def read_hosts(front: Reading, folder: Path) -> Reading:
             "without it the launcher goes on with the GPUs of this machine alone",
             "没有它，启动器只使用本机的 GPU",
         )
-        reading.notes.append(Note(what, str(named.origin), why))
+        reading.notes.append(Note(what, str(named.origin), why, "absent", str(named.value)))
     return reading
 
 

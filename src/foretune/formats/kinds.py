@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Literal, cast
@@ -13,9 +12,7 @@ from ..params.arch import family_of
 from ..params.run import parameters
 from ..params.setting import Note
 from ..text import Said, sentence_list
-from . import accelerate, marks
-from .deepspeed import is_deepspeed
-from .flags import names
+from . import marks
 from .json_text import is_bare, mended, read_json
 from .model_config import NAMES
 
@@ -78,7 +75,8 @@ def taken_for(kind: Kind, text: str, name: str) -> Iterator[Note]:
         what = Said(f"taken for {taken}", f"当作{taken.zh}")
         if flat:
             what = Said(f"{what} that was flattened into one line", f"{what.zh}，它被压成了一行")
-        yield Note(what, name, Said("its content says what it is", "由内容判断"))
+        why = Said("its content says what it is", "由内容判断")
+        yield Note(what, name, why, "taken for")
 
 
 FIRST_LINE = re.compile(r"^[^\S\n]*[^\s#].*$", re.MULTILINE)
@@ -103,8 +101,11 @@ def kind_of(text: str, name: str) -> Kind:
         return "log"
     if suffix == ".json" or (first.startswith("{") and suffix not in (".yaml", ".yml")):
         return _kind_of_json(text, name)
-    if suffix not in (".sh", ".bash") and accelerate.reads(text, name):
-        return "accelerate"
+    if suffix not in (".sh", ".bash"):
+        from .accelerate import reads
+
+        if reads(text, name):
+            return "accelerate"
     if suffix in (".sh", ".bash") or text.startswith("#!"):
         return "shell"
     if suffix == ".toml" or re.match(r"\[[\w.]+\]\s*(#|$)", first) or _is_toml_run(text):
@@ -119,11 +120,18 @@ def kind_of(text: str, name: str) -> Kind:
 
 
 def _kind_of_yaml(text: str) -> Kind:
+    from .flags import names
+
     keys = set(marks.TOP.findall(text))
     if keys & marks.FACTORY:
         return "factory"
     own = {path.partition(".")[0] for path in parameters()} | parameters().keys()
-    return "arguments" if keys & names() and not keys & (own - names()) else "yaml"
+    if keys & (own - names()) or not keys & names():
+        return "yaml"
+    if keys <= own:  # deepspeed and optim are arguments, and sections of ours
+        nested = re.search(rf"^({'|'.join(keys)})\s*:\s*(#.*)?$", text, re.MULTILINE)
+        return "yaml" if nested else "arguments"
+    return "arguments"
 
 
 def _is_pasted(text: str) -> bool:
@@ -134,6 +142,8 @@ def _is_pasted(text: str) -> bool:
 
 def _is_toml_run(text: str) -> bool:
     """Whether it is TOML that sets parameters of a run, with or without headers."""
+    import tomllib
+
     try:
         keys = tomllib.loads(text).keys() if "=" in text else set[str]()
     except (ValueError, RecursionError):  # a number of thousands of digits is a ValueError
@@ -146,12 +156,17 @@ def _kind_of_json(text: str, name: str) -> Kind:
     keys: dict[str, object] = cast(dict[str, object], values) if isinstance(values, dict) else {}
     if beside := marks.surely(keys, name):
         return beside
-    if accelerate.is_accelerate(keys):
+    if MODEL_KEYS & keys.keys():
+        return "config"
+    from .accelerate import is_accelerate
+    from .deepspeed import is_deepspeed
+    from .flags import names
+
+    if is_accelerate(keys):
         return "accelerate"
     if is_deepspeed(keys):
         return "deepspeed"
-    named = PurePosixPath(name).name in NAMES
-    if named or MODEL_KEYS & keys.keys() or family_of(keys) is not None:
+    if PurePosixPath(name).name in NAMES or family_of(keys) is not None:
         return "config"
     sections = {path.partition(".")[0] for path in parameters()}
     inside = (key for key, value in keys.items() if isinstance(value, dict) and key in sections)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import cast
 
 from ..errors import Problem, UserError, refuse
 from ..params.declare import facts_of
@@ -385,7 +386,12 @@ def _read_accelerate(launch: Launch, reading: Reading) -> None:
             reading.doubts.append((path, _unknown_count(option, path)))
         else:
             taken = (option.name, value.text, option.origin, machines[-1] if machines else "1")
-            reading.settings += accelerate.read_flag(*taken)
+            for one in accelerate.read_flag(*taken):
+                before = [made.value for made in reading.settings if made.path == one.path]
+                if before and path in accelerate.REPEATED:
+                    values = (*cast(list[str], before[-1]), *cast(list[str], one.value))
+                    one = replace(one, value=values)
+                reading.settings.append(one)
     if "config_file" not in given:
         _note_processes(launch, reading)
 

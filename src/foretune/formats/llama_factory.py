@@ -350,6 +350,8 @@ def write(run: Run, default: Run) -> dict[str, object]:
             run.written(path) or value != default.get(path)
         ):
             found[name] = _spelled(name, value)
+    if method == "lora" and run.method.lora.alpha != 2 * run.method.lora.rank:
+        found["lora_alpha"] = run.method.lora.alpha
     taken = {*KEYS.values(), "launch.train"}
     found |= {"do_train": run.launch.train} if run.launch.train else {}
     found |= trainers_arguments(run, default, taken)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
+from ..params.never_read import NeverRead
 from ..params.run import parameters
 from ..params.setting import Note, Origin, Setting, derived
 from ..text import Said
@@ -57,15 +58,10 @@ KEYS: dict[str, str] = {
 """Every argument of main.py that does something here, and the parameter behind it."""
 
 UNREAD: dict[str, Kind] = {
-    "use_fast_tokenizer": "boolean",
-    "resize_position_embeddings": "boolean",
-    "lang": "scalar",
-    "forced_bos_token": "scalar",
-    "overwrite_cache": "boolean",
+    name: "scalar" if "str" in str(field.annotation) else "boolean"
+    for name, field in NeverRead.model_fields.items()
 }
-"""Arguments without an effect: main.py never reads the first four; the last is about a cache of
-encoded rows, which foretune does not keep.
-"""
+"""Arguments without an effect."""
 
 NEVER_READ = Said("main.py declares it and never reads it", "main.py 声明了它，却从不读取")
 NO_CACHE = Said(

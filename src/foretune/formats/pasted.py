@@ -121,7 +121,7 @@ def _about(fragment: Fragment, owner: Owner, file: str) -> Iterator[Note]:
     form = _filled(FORMS[fragment.form], name=fragment.name)
     what = Said(f"taken for {taken}", f"当作{taken.zh}")
     why = Said(f"it is {form}", f"它是{form.zh}")
-    yield Note(what, place(file, min(fragment.lines.values())), why)
+    yield Note(what, place(file, min(fragment.lines.values())), why, "taken for")
     for name, line in fragment.twice.items():
         what = Said(f"{name} is given twice", f"{name} 写了两次")
         why = Said(

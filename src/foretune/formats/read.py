@@ -6,28 +6,20 @@ What a file is, its content says. Everything that is wrong, in all of them, is r
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import cast
 
 from ..errors import Problem, UserError, refuse
 from ..params.run import Run, compose_sound, parameters
-from ..params.setting import COMMAND_LINE, Note, Origin, Setting
-from ..text import Said, nearest, place
-from . import official, programs
-from .accelerate import read_accelerate
-from .beside import with_named_files
-from .deepspeed import read_deepspeed
-from .flags import names, read_flags, read_mapping
-from .json_text import key_lines, mended, read_json
+from ..params.setting import COMMAND_LINE, Origin, Setting
+from ..text import nearest
+from . import programs
+from .json_text import mended
 from .kinds import Kind, is_bare_json, kind_of, refuse_huge, taken_for
-from .launchers import Launch, find_launch, lost_lines, read_launch
 from .model_config import NAME, NAMES, config_path, file_in, read_any_model, read_model_config
 from .reading import Reading, typed
-from .run_file import read_run_file
-from .shell import Script, Word, read_shell
-from .yaml_text import read_yaml
 
 PASTED = "standard input"
 
@@ -66,9 +58,9 @@ def read_sound(
     for source in sources:
         _collect(whole, lambda source=source: _read_source(source, taken))
     if flags:
-        _collect(
-            whole, lambda: _read_words([Word(word, word) for word in flags], COMMAND_LINE, Path())
-        )
+        from .script import command_line
+
+        _collect(whole, lambda: command_line(flags, COMMAND_LINE, _text))
     _collect(whole, lambda: _read_set(set))
     return _composed(whole)
 
@@ -132,14 +124,20 @@ def _read_content(text: str, name: str, path: Path, taken: list[Path]) -> Readin
         return Reading([Setting("model.config", name, Origin(name))], said)
     reading = Reading(notes=[*said, *mends])
     if kind == "shell":
+        from .script import read_script
+
         refuse_huge(text, name, script=True)
-        script = _read_script(whole, name, folder)
-        reading.add(with_named_files(script, folder, taken, _text))
+        found = read_script(whole, name, folder, _text)
     elif path.resolve() not in taken:
         taken.append(path.resolve())
         found = _read_kind(kind, whole, name)
-        names_files = kind in ("arguments", "factory")
-        reading.add(with_named_files(found, folder, taken, _text) if names_files else found)
+    else:
+        return reading
+    if kind in ("shell", "arguments", "factory"):
+        from .beside import with_named_files
+
+        found = with_named_files(found, folder, taken, _text)
+    reading.add(found)
     return reading
 
 
@@ -148,11 +146,16 @@ def _read_kind(kind: Kind, text: str, name: str) -> Reading:
         document, notes = read_any_model(text, name)
         return Reading(notes=list(notes), documents=[document])
     if kind in ("yaml", "toml", "json"):
+        from .run_file import read_run_file
+
         return read_run_file(text, name, kind)
-    if kind in SELDOM:
-        module, function = SELDOM[kind]
-        return getattr(import_module(f"{__package__}.{module}"), function)(text, name)
-    return READERS[kind](text, name)
+    module, function = READERS[kind]
+    reading: Reading = getattr(import_module(f"{__package__}.{module}"), function)(text, name)
+    if kind == "accelerate":
+        reading.implied.append(Setting("launch.launcher", "accelerate", Origin(name)))
+    if kind in NAMED_BY and name != PASTED:
+        reading.implied.append(Setting(NAMED_BY[kind], name, Origin(name)))
+    return reading
 
 
 def _standard_input() -> str:
@@ -201,98 +204,10 @@ def _read_folder(folder: Path, name: str) -> Reading:
     )
 
 
-def _read_script(text: str, name: str, folder: Path) -> Reading:
-    script = read_shell(text, name)
-    launch = find_launch(script, names())
-    reading = read_launch(launch, folder)
-    reading.notes = [*script.notes, *reading.notes, *_around(script, launch)]
-    reading.problems += lost_lines(script, launch, names())
-    program = PurePosixPath(launch.program.text).name
-    reading.add(_read_words(launch.words, name, folder, program))
-    reading.programs.append(program)
-    return reading
-
-
-def _around(script: Script, launch: Launch) -> Iterator[Note]:
-    """What else of a script bears on its run."""
-    for command in script.commands:
-        where, words = place(script.file, command.line), [word.text for word in command.words]
-        if command.line > launch.command.line:
-            continue
-        if words[0] == "cd":
-            folder = " ".join(words[1:])
-            what = Said(f"the script changes to the folder {folder}", f"脚本切换到文件夹 {folder}")
-            why = Said(
-                "its paths count from there, and are kept as they are written",
-                "其中的路径从那里算起，这里按原样保留",
-            )
-            yield Note(what, where, why)
-        elif words[0] in ("source", "."):
-            file = " ".join(words[1:])
-            why = Said("variables that it sets are not known here", "它所设置的变量这里不知道")
-            yield Note(Said(f"{file} is not read", f"没有读取 {file}"), where, why)
-    program = launch.program.text
-    if PurePosixPath(program).name not in programs.PROGRAMS:
-        what = Said(
-            f"{program} is taken to read its flags as {official.PROGRAM} does",
-            f"假定 {program} 像 {official.PROGRAM} 那样读取参数",
-        )
-        where = place(script.file, launch.program.line)
-        why = Said(
-            "what the program does beyond its flags is not known",
-            "除参数之外该程序还做什么，这里不知道",
-        )
-        yield Note(what, where, why)
-
-
-def _read_words(words: Sequence[Word], file: str, folder: Path, program: str = "") -> Reading:
-    """The words behind a program: flags, or one JSON file that holds them."""
-    if len(words) == 1 and words[0].text.endswith(".json") and not words[0].text.startswith("-"):
-        named = Path(words[0].text).expanduser()
-        beside = folder / named
-        found = beside if beside.is_file() and not named.is_file() else named
-        return _read_arguments(_text(found), str(found))
-    return read_flags(words, file, program)
-
-
-def _read_arguments(text: str, name: str) -> Reading:
-    """A file of the arguments of a program, in JSON or YAML."""
-    if text.lstrip().startswith("{"):
-        values, keys = read_json(text, name), list(key_lines(text))
-    else:
-        values, keys = read_yaml(text, name)
-    lines = {path[0]: line for path, line in keys if len(path) == 1}
-    return read_mapping(
-        {
-            str(key): (value, Origin(name, lines.get(str(key)), str(key)))
-            for key, value in cast(dict[object, object], values).items()
-        }
-    )
-
-
-def _read_deepspeed(text: str, name: str) -> Reading:
-    reading = read_deepspeed(text, name)
-    if name != PASTED:
-        reading.implied.append(Setting("launch.deepspeed", name, Origin(name)))
-    return reading
-
-
-def _read_accelerate(text: str, name: str) -> Reading:
-    reading = read_accelerate(text, name)
-    reading.implied.append(Setting("launch.launcher", "accelerate", Origin(name)))
-    if name != PASTED:
-        reading.implied.append(Setting("accelerate.command.config_file", name, Origin(name)))
-    return reading
-
-
-READERS: dict[str, Callable[[str, str], Reading]] = {
-    "arguments": _read_arguments,
-    "deepspeed": _read_deepspeed,
-    "accelerate": _read_accelerate,
-}
-"""Who reads the kinds that need no more than their text and their name."""
-
-SELDOM = {
+READERS: dict[Kind, tuple[str, str]] = {
+    "arguments": ("script", "read_arguments"),
+    "deepspeed": ("deepspeed", "read_deepspeed"),
+    "accelerate": ("accelerate", "read_accelerate"),
     "pasted": ("pasted", "read_pasted"),
     "log": ("training_log", "read_log"),
     "state": ("trainer_state", "read_state"),
@@ -302,6 +217,12 @@ SELDOM = {
     "factory": ("llama_factory", "read_factory"),
 }
 """The module and the function that reads a kind; imported when there is such a file."""
+
+NAMED_BY: dict[Kind, str] = {
+    "deepspeed": "launch.deepspeed",
+    "accelerate": "accelerate.command.config_file",
+}
+"""The parameter by which a run names a file of a kind."""
 
 
 def _read_set(values: Mapping[str, object] | Sequence[str]) -> Reading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 from ..params.trainer_state import TrainerState
@@ -30,6 +31,7 @@ def read_state(text: str, file: str) -> Reading:
             "状态文件里有这样的键时，transformers 会拒绝从它继续",
         ),
     )
+    document = replace(document, of_a_run=True)
     reading = Reading(notes=notes, documents=[document])
     history: Any = document.keys.get("log_history")
     logged = cast(list[Any], history) if isinstance(history, list) else []

@@ -57,7 +57,7 @@ def read_log(text: str, file: str) -> Reading:
         keys["log_history"] = tuple(values for values, _ in history)
         lines["log_history"] = history[0][1]
     declared, notes = of_known_types(TrainingLog, keys, file, lines)
-    whole = Document(kind=KIND, file=file, declared=declared, keys=keys, lines=lines)
+    whole = Document(kind=KIND, file=file, declared=declared, keys=keys, lines=lines, of_a_run=True)
     block = len(keys) - bool(history)
     told = Said(
         f"it has {counted(block, 'line')} of the block before the first step",
@@ -69,7 +69,7 @@ def read_log(text: str, file: str) -> Reading:
             f"{told.zh}，以及 {len(history):,} 条数值记录",
         )
     what = Said("taken for a Trainer's log", "当作 Trainer 的日志")
-    notes = [Note(what, file, told), *notes]
+    notes = [Note(what, file, told, "taken for"), *notes]
     reading = Reading(notes=notes, documents=[whole])
     if history:
         document, more = last_values(history, file)
@@ -96,7 +96,8 @@ def last_values(
         why = Said("the metrics of a script, or of another program", "脚本或别的程序自己的指标")
         what = Said(f"logged too: {', '.join(odd)}", f"还记录了：{'、'.join(odd)}")
         notes.append(Note(what, file, why))
-    return Document(kind=LAST, file=file, declared=declared, keys=last, lines=lines), notes
+    made = Document(kind=LAST, file=file, declared=declared, keys=last, lines=lines, of_a_run=True)
+    return made, notes
 
 
 def _block(text: str) -> tuple[dict[str, Any], dict[str, int]]:

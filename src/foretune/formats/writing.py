@@ -18,7 +18,7 @@ from ..params.declare import Words
 from ..params.document import Document
 from ..params.resolve import resolve
 from ..params.run import Run, parameters
-from ..params.setting import Origin
+from ..params.setting import AUTO, Origin
 from ..text import Said, nearest, sentence_list
 from . import accelerate, baichuan2, command, deepspeed, official, peft
 from .json_text import plain
@@ -43,6 +43,8 @@ class Form:
     has: Has = field(default=lambda path: True)
     bare: str = ""
     """The shortest text of the form: what the program does by itself."""
+    implies: tuple[str, ...] = ()
+    """What being read as such a file says of a run by itself."""
 
     def read(self, text: str, folder: Path) -> tuple[Run, list[Problem]]:
         """What comes back of a text of this form, and what is wrong with it."""
@@ -101,10 +103,16 @@ def write(run: Run, name: str, folder: Path = Path()) -> Written:
     back, problems = form.read(text, folder)
     if problems:
         raise UserError(problems)
-    differing = list(_differing(run, back))
+    differing = [path for path in _differing(run, back) if not _by_itself(form, path, run, back)]
     lost = [path for path in differing if form.has(path) or back.written(path)]
     elsewhere = [path for path in differing if path not in lost and run.written(path)]
     return Written(text, tuple(_lost(run, back, path, name) for path in lost), tuple(elsewhere))
+
+
+def _by_itself(form: Form, path: str, run: Run, back: Run) -> bool:
+    """Whether a difference is one that the form makes by being what it is."""
+    left_open = back.get(path) == AUTO.value and not run.written(path)
+    return path in form.implies or left_open
 
 
 def _differing(run: Run, back: Run) -> Iterator[str]:
@@ -149,8 +157,8 @@ def _lost(run: Run, back: Run, path: str, name: str) -> Lost:
         )
     elif origin.written or back.get(path) == parameters()[path].default:
         why = Said(
-            f"{name} has no name for it; as it stands it is {becomes!r}",
-            f"{name} 没有对应的名称；照写出的文件它是 {becomes!r}",
+            f"{name} cannot say it; as it stands it is {becomes!r}",
+            f"{name} 无法表示；照写出的内容它是 {becomes!r}",
         )
     else:
         why = Said(
@@ -251,12 +259,19 @@ FORMS: dict[str, Form] = {
         deepspeed.write,
         "ds_config.json",
         lambda path: path.startswith(deepspeed.PREFIX),
+        implies=("launch.deepspeed",),
     ),
     "accelerate.yaml": Form(
         Words("accelerate's file", "accelerate 配置"),
         accelerate.write,
         "accelerate.yaml",
         _is_accelerates,
+        implies=(
+            "launch.launcher",
+            "accelerate.command.config_file",
+            "accelerate.distributed_type",
+            "accelerate.mixed_precision",
+        ),
     ),
     "adapter_config.json": Form(
         Words("the adapter of a run, as PEFT has it", "PEFT 的适配器配置"),

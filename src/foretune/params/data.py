@@ -1,6 +1,9 @@
-"""What the model learns from: files, columns, lengths."""
+"""What the model learns from: files, columns, lengths.
 
-from __future__ import annotations
+Source: THUDM/ChatGLM-6B and THUDM/ChatGLM2-6B, ptuning/main.py, arguments.py and
+trainer_seq2seq.py; baichuan-inc/Baichuan2, fine-tune/fine-tune.py; and foretune's own reading of
+rows.
+"""
 
 from typing import Literal
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -114,6 +115,27 @@ def facts_of(field: FieldInfo) -> Facts:
     extra = field.json_schema_extra
     assert isinstance(extra, dict), "every field is declared with param(...)"
     return cast(Facts, extra["facts"])
+
+
+def source_of(section: type[BaseModel], name: str) -> str | None:
+    """Where what is said of ``section.name`` was read: as declared with it, or as the module that
+    declares it says of all that it holds ('Source: ...').
+    """
+    own = facts_of(section.model_fields[name]).source
+    if own is not None:
+        return own
+    owners = (one for one in section.__mro__ if name in vars(one).get("__annotations__", {}))
+    return next((found for owner in owners if (found := _source(owner.__module__))), None)
+
+
+@cache
+def _source(module: str) -> str | None:
+    told = re.search(r"^Source: (.+?)(?:\.(?= [A-Z])|\.?\n\n|\.?\Z)", _about(module), re.S | re.M)
+    return " ".join(told[1].split()) if told else None
+
+
+def _about(module: str) -> str:
+    return (sys.modules[module].__doc__ or "").strip()
 
 
 def words_of(section: type[BaseModel], name: str | None = None) -> Words:

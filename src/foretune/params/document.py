@@ -27,6 +27,8 @@ class Document:
     keys: Mapping[str, Any]
     """Everything in it, as written."""
     lines: Mapping[str, int]
+    of_a_run: bool = False
+    """Whether a run has left it behind: a log, the state of a Trainer."""
 
     def origin(self, key: str) -> Origin:
         """Where a key was written."""

@@ -1,6 +1,8 @@
-"""How answers are written and scored in evaluation and prediction."""
+"""How answers are written and scored in evaluation and prediction.
 
-from __future__ import annotations
+Source: transformers 5.23.0, training_args_seq2seq.py and trainer_seq2seq.py; THUDM/ChatGLM2-6B,
+ptuning/main.py.
+"""
 
 from typing import Literal
 

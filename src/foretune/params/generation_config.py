@@ -5,8 +5,6 @@ generation/logits_process.py. A key that stands for nothing here leaves it to ``
 that takes is in ``when_unset``.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import Field

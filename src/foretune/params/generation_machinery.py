@@ -4,8 +4,6 @@ Source: transformers 5.23.0, generation/configuration_utils.py, generation/utils
 generation/candidate_generator.py.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from .declare import Section, param

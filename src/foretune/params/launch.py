@@ -1,6 +1,8 @@
-"""How a run is started: what it is to do, on which devices, in how many processes."""
+"""How a run is started: what it is to do, on which devices, in how many processes.
 
-from __future__ import annotations
+Source: transformers 5.23.0, training_args.py and trainer.py; torch 2.13, distributed/run.py; CUDA's
+programming guide.
+"""
 
 from typing import Literal
 

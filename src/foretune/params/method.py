@@ -1,6 +1,7 @@
-"""What trains: a prefix, low-rank adapters, or every weight."""
+"""What trains: a prefix, low-rank adapters, or every weight.
 
-from __future__ import annotations
+Source: THUDM/ChatGLM2-6B, ptuning/arguments.py; PEFT 0.21.2, tuners/lora/config.py.
+"""
 
 from typing import Literal
 

@@ -1,6 +1,7 @@
-"""Which model is tuned, and where its files come from."""
+"""Which model is tuned, and where its files come from.
 
-from __future__ import annotations
+Source: THUDM/ChatGLM2-6B, ptuning/arguments.py and main.py; transformers 5.23.0, modeling_utils.py.
+"""
 
 from typing import Literal
 

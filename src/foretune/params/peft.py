@@ -5,8 +5,6 @@ Source: PEFT 0.21.2, config.py, tuners/lora/config.py, tuners/lora/layer.py, tun
 tuners/prefix_tuning, tuners/tuners_utils.py.
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from .declare import Section, param

@@ -1,6 +1,7 @@
-"""In which number types the model is held and computed."""
+"""In which number types the model is held and computed.
 
-from __future__ import annotations
+Source: transformers 5.23.0, training_args.py and trainer.py; THUDM/ChatGLM2-6B, quantization.py.
+"""
 
 from typing import Literal
 

@@ -1,6 +1,7 @@
-"""What a run writes down: checkpoints, evaluations, logs."""
+"""What a run writes down: checkpoints, evaluations, logs.
 
-from __future__ import annotations
+Source: transformers 5.23.0, training_args.py and trainer.py.
+"""
 
 from typing import Literal
 

@@ -314,6 +314,10 @@ KINDS = {
     "mapping": Words("mapping", "映射"),
     "or": Words(" or ", " 或 "),
     "none": Words("none", "空"),
+    "int": Words("int", "整数"),
+    "float": Words("float", "数字"),
+    "str": Words("str", "文字"),
+    "bool": Words("bool", "true 或 false"),
 }
 
 
@@ -331,11 +335,13 @@ def expected(field: FieldInfo, language: str = "en") -> str:
 def _kind(annotation: Any, language: str) -> str:
     inner, words = get_args(annotation), {key: KINDS[key].in_language(language) for key in KINDS}
     if get_origin(annotation) is Literal:
-        return words["one of"] + ", ".join(map(str, inner))
+        alone = len(inner) == 1
+        return str(inner[0]) if alone else words["one of"] + ", ".join(map(str, inner))
     if get_origin(annotation) in (tuple, list):
         return words["list of"] + _kind(inner[0], language)
     if get_origin(annotation) is dict:
         return words["mapping"]
     if inner:  # a union
         return words["or"].join(_kind(part, language) for part in inner)
-    return words["none"] if annotation is NoneType else str(annotation.__name__)
+    name = "none" if annotation is NoneType else str(annotation.__name__)
+    return words.get(name, name)

@@ -1,6 +1,7 @@
-"""How long training lasts, and how the learning rate moves meanwhile."""
+"""How long training lasts, and how the learning rate moves meanwhile.
 
-from __future__ import annotations
+Source: transformers 5.23.0, training_args.py and trainer.py; optimization.py.
+"""
 
 from typing import Literal
 

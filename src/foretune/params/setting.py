@@ -77,7 +77,7 @@ class Setting:
     """True where the source knows only text (a command-line flag): '8' then means 8."""
 
 
-Kind = Literal["", "renamed", "no effect", "twice", "unknown"]
+Kind = Literal["", "renamed", "no effect", "twice", "unknown", "taken for", "absent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,8 @@ class Note:
     where: str
     why: Said
     kind: Kind = ""
-    """What is said, where ``check`` tells it as a finding."""
+    """What is said, where ``check`` tells it as a finding; of what a file was taken for, it says
+    nothing."""
     name: str = ""
     """The argument or key that it is about."""
 

@@ -5,8 +5,6 @@ tokenization_python.py; THUDM/chatglm-6b, tokenization_chatglm.py; baichuan-inc/
 tokenization_baichuan.py.
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from .declare import Section, param

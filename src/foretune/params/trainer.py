@@ -1,6 +1,7 @@
-"""What else transformers' Trainer takes, under its own names."""
+"""What else transformers' Trainer takes, under its own names.
 
-from __future__ import annotations
+Source: transformers 5.23.0, training_args.py, training_args_seq2seq.py and trainer.py.
+"""
 
 from typing import Literal
 

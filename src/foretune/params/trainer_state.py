@@ -3,8 +3,6 @@
 Source: transformers 5.23.0, trainer_callback.py (TrainerState) and trainer.py.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from .declare import Section, param

@@ -4,8 +4,6 @@ Source: transformers 5.23.0, trainer.py (_log_training_start, evaluation_loop, l
 trainer_utils.py (speed_metrics); PEFT 0.21, peft_model.py (print_trainable_parameters).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from pydantic import Field

@@ -33,6 +33,18 @@ UNITS = {
 }
 
 
-def unit_in(unit: str, language: str) -> str:
-    """The unit in a language; as it is declared where it has no Chinese name."""
-    return UNITS.get(unit, unit) if language == "zh" else unit
+ONE = {"batches": "batch", "passes": "pass", "processes": "process"}
+"""The English words of which one is not merely without its s."""
+
+
+def unit_in(unit: str, language: str, count: float | None = None) -> str:
+    """The unit in a language, of one or of many; as it is declared where it has no Chinese name."""
+    if language == "zh":
+        return UNITS.get(unit, unit)
+    if count != 1:
+        return unit
+    words = unit.split()
+    plural = next((at for at, word in enumerate(words) if word.endswith("s")), None)
+    if plural is not None:
+        words[plural] = ONE.get(words[plural], words[plural].removesuffix("s"))
+    return " ".join(words)

@@ -27,6 +27,7 @@ from .counts import (
     projection_width,
     trained_examples,
 )
+from .disk import disk_bytes
 from .forecast import Forecast
 from .formula import Formula
 from .memory import BYTES, adam_bytes, gradient_bytes, kv_cache_bytes, logit_bytes, weight_bytes
@@ -45,6 +46,7 @@ CHAT_TOKENS = 2048
 
 WHOLE_CHAT = Words(f"a chat of {CHAT_TOKENS:,} tokens", f"{CHAT_TOKENS:,} 个词元的对话")
 ANSWERS = Words("the answers of one batch", "一个批次的回答")
+TOGETHER = Words("of all processes together, which share them", "由各进程分摊，此为合计")
 SET_ASIDE = Words("set aside by Meta's code before it runs", "Meta 的代码在运行前预留")
 INNER = Words("Width inside the feed-forward block", "前馈层内部的宽度")
 TRAINED = Words("Parameters that train", "参与训练的参数")
@@ -113,6 +115,8 @@ def _named(formula: Formula[..., float], *arguments: Any) -> tuple[str, Amount]:
 
 def _of_steps(forecast: Forecast) -> Named:
     run, made = forecast.run, forecast.steps
+    if (run.launch.predict or run.launch.evaluate) and not run.launch.train:
+        return
     devices = made.devices if made else forecast.facts.devices
     yield _named(total_batch, run.batch.micro, run.batch.accumulation, devices)
     steps = made.steps if made else run.schedule.max_steps
@@ -137,7 +141,8 @@ def _of_model(forecast: Forecast) -> Named:
     if shape is None or forecast.total is None:
         return
     yield _named(model_parameters, shape)
-    yield _named(weight_bytes, forecast.total, held_bytes(forecast))
+    held = (forecast.total, held_bytes(forecast))
+    yield weight_bytes.name, Amount(weight_bytes, held, _shared(forecast, 3))
     if not shape.encoder_decoder:  # whose cache has a part for the source as well
         chat = kv_cache_bytes, (shape, 1, CHAT_TOKENS, BYTES["float16"])
         yield kv_cache_bytes.name, Amount(*chat, WHOLE_CHAT)
@@ -150,14 +155,26 @@ def _of_training(forecast: Forecast) -> Named:
     yield "trainable_parameters", _trainable(forecast, shape)
     if run.method.name == "lora":
         yield _named(lora_scale, run.method.lora.alpha, run.method.lora.rank)
-    yield _named(gradient_bytes, forecast.trainable)
+    trained = (forecast.trainable,)
+    yield gradient_bytes.name, Amount(gradient_bytes, trained, _shared(forecast, 2))
     if run.optim.name in PLAIN_ADAM:
-        yield _named(adam_bytes, forecast.trainable)
+        yield adam_bytes.name, Amount(adam_bytes, trained, _shared(forecast, 1))
         moments = 0 if run.record.save_only_model else 2
-        yield _named(checkpoint_bytes, forecast.trainable, moments)
+        copies = 2 if run.method.name == "ptuning" else 1  # in two forms: see tune/prefix.py
+        yield _named(checkpoint_bytes, forecast.trainable, copies, moments)
+    found = forecast.disk
+    if found is not None and found.kept:
+        yield _named(disk_bytes, round(found.checkpoint), found.kept)
     if shape.vocab:
         length = run.data.max_source_length + run.data.max_target_length
         yield _named(logit_bytes, run.batch.micro, run.data.max_length or length, shape.vocab)
+
+
+def _shared(forecast: Forecast, least: int) -> Words | None:
+    """Whose the bytes are, where a ZeRO stage of at least ``least``, or FSDP, shares them out."""
+    run = forecast.run
+    stage = run.deepspeed.zero_optimization.stage
+    return TOGETHER if run.launch.fsdp or (isinstance(stage, int) and stage >= least) else None
 
 
 PLAIN_ADAM = {"adamw_torch", "adamw_torch_fused", "adamw_torch_xla", "adamw_torch_npu_fused"}
@@ -179,13 +196,14 @@ def _trainable(forecast: Forecast, shape: Shape) -> Amount:
 
 
 def _of_generation(forecast: Forecast, family: Family | None) -> Named:
-    run, shape = forecast.run, forecast.shape
+    run, shape, length = forecast.run, forecast.shape, forecast.run.generate.max_length
     if shape is None:
         return
     answers = run.generate.enabled and (run.launch.predict or run.evaluates)
-    if answers and not shape.encoder_decoder:
+    if answers and length is not None and not shape.encoder_decoder:
         rows = run.batch.eval * (run.generate.num_beams or 1)
-        batch = (shape, rows, run.generate.max_length, BYTES["float16"])
+        prefix = (run.method.prefix.length or 0) if run.method.name == "ptuning" else 0
+        batch = (shape, rows, prefix + length, BYTES["float16"])
         yield "eval_cache_bytes", Amount(kv_cache_bytes, batch, ANSWERS)
     if not shape.encoder_decoder:
         yield _named(projection_width, shape)

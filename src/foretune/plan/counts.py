@@ -38,6 +38,15 @@ def blocks(shape: Shape) -> int:
     return sum(one.num_parameters for one in shape.weights if "{i}" in one.name)
 
 
+@cache
+def unreached(shape: Shape) -> float:
+    """Parameters of the experts that a token does not go through."""
+    if not shape.experts:
+        return 0.0
+    routed = sum(one.num_parameters for one in shape.linears if ".experts." in one.name)
+    return routed * (1 - shape.experts_used / shape.experts)
+
+
 def last_norm(shape: Shape) -> int:
     """Parameters of the norm after the last block, and of whatever else there is once."""
     return shape.num_parameters - embedding(shape) - blocks(shape) - output_layer(shape)
@@ -130,9 +139,10 @@ def checkpoints(steps: int, every: float, limit: int | None) -> int:
 
 
 @formula("bytes")
-def checkpoint_bytes(trainable: int, moments: int, bytes_each: int = 4) -> int:
-    """What was trained, in one checkpoint, with the moments that Adam keeps of it.
+def checkpoint_bytes(trainable: int, copies: int, moments: int, bytes_each: int = 4) -> int:
+    """What was trained, in one checkpoint, as often as it is written, with the moments that Adam
+    keeps of it.
 
-    一个检查点中所训练的权重，连同 Adam 为其保存的动量。
+    一个检查点中所训练的权重（写几份算几份），连同 Adam 为其保存的动量。
     """
-    return trainable * (1 + moments) * bytes_each
+    return trainable * (copies + moments) * bytes_each

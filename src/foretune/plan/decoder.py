@@ -18,11 +18,14 @@ def decoder_shape(
     tied: bool = False,
     bias: bool = False,
     positions: int = 0,
+    experts: int = 0,
+    experts_used: int = 0,
 ) -> Shape:
     """A decoder-only model in the names of Llama: embedding, blocks, last norm, output layer.
 
     ``positions`` are the rows of a trained table of positions, 0 where there is none; ``bias``
-    puts one at every linear and norm.
+    puts one at every linear and norm. ``experts`` are feed-forward blocks of which a router gives
+    each token ``experts_used``.
     """
     kv_heads, head_dim = kv_heads or heads, head_dim or hidden // heads
     into = ("gate_proj", "up_proj") if gated else ("up_proj",)
@@ -38,7 +41,13 @@ def decoder_shape(
     if positions:
         weights.append(Weight("model.embed_positions.weight", (positions, hidden), "embedding"))
     for name, (inputs, outputs) in block.items():
+        if experts and name.startswith("mlp."):
+            routed = f"model.layers.{{i}}.{name.replace('mlp.', 'mlp.experts.')}"
+            weights += linear(routed, inputs, outputs, bias=bias, copies=layers * experts)
+            continue
         weights += linear(f"model.layers.{{i}}.{name}", inputs, outputs, bias=bias, copies=layers)
+    if experts:
+        weights += linear("model.layers.{i}.mlp.gate", hidden, experts, bias=False, copies=layers)
     for name in ("input_layernorm", "post_attention_layernorm"):
         weights += norm(f"model.layers.{{i}}.{name}", hidden, bias=bias, copies=layers)
     weights += norm("model.norm", hidden, bias=bias)
@@ -48,4 +57,5 @@ def decoder_shape(
         gated=gated, vocab=vocab, max_positions=positions or None, tied=tied,
         weights=tuple(weights), prefix_inputs=hidden,
         default_lora_targets=("q_proj", "v_proj"), quantised=tuple(block),
+        experts=experts, experts_used=experts_used,
     )  # fmt: skip

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import refuse
-from ..text import sentence_list
+from ..files import own_folder
+from ..text import Said, sentence_list
 
 DRIVER_LEAVES = 0.985
 """Share of the memory that the driver leaves: torch's messages name 22.19 GiB on an A10G (24 GiB,
@@ -48,6 +49,18 @@ class Device:
     """Power limit on the data sheet."""
     in_band_ecc: bool = False
     """True where error correction takes a part of the memory itself (GDDR6 of data centres)."""
+
+    operation_us: float | None = None
+    """Microseconds that an operation of torch takes to start, with its part of the backward pass,
+    where nothing is computed meanwhile: measured, on a CPU."""
+    traffic: tuple[tuple[float, float], ...] = ()
+    """Bytes of a tensor, and GB/s at which one of that size is read and written anew: measured, on
+    a CPU, whose caches decide it."""
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether it is a processor that `foretune calibrate` has measured."""
+        return self.operation_us is not None
 
     @property
     def usable(self) -> float:
@@ -113,9 +126,38 @@ def device_called(name: str) -> Device:
     Raises:
         UserError: where no device is known under the name, or the file does not describe one.
     """
+    if name.lower() == "cpu":
+        return measured_cpu() or _not_measured()
     path = Path(name).expanduser()
     if path.suffix != ".json" and not path.is_file():
         return device_named(name)
+    return _described(path, name)
+
+
+def cpu_file() -> Path:
+    """Where `foretune calibrate` keeps what it measured of this machine's CPU."""
+    return own_folder("config") / "cpu.json"
+
+
+def measured_cpu() -> Device | None:
+    """This machine's CPU, where `foretune calibrate` has measured it."""
+    return _described(cpu_file(), str(cpu_file())) if cpu_file().is_file() else None
+
+
+def _not_measured() -> Device:
+    raise refuse(
+        what=Said("this machine's CPU was not measured yet", "尚未测量本机的 CPU"),
+        where="--device cpu",
+        why=Said("no data sheet says how fast it trains", "没有规格书说明它训练有多快"),
+        fix=Said(
+            "run `foretune calibrate` first; it takes seconds",
+            "先运行 `foretune calibrate`，只需几秒",
+        ),
+    )
+
+
+def _described(path: Path, name: str) -> Device:
+    """The device that a file describes."""
     try:
         content: Any = json.loads(path.read_text("utf-8"))
         return _device(content[0] if isinstance(content, list) and content else content)
@@ -150,6 +192,8 @@ def _device(content: Any) -> Device:
     if lacking:
         raise ValueError(f"{sentence_list(lacking)} is missing")
     made: dict[str, Any] = {**dict.fromkeys(known), "name": "the device", "source": "", **row}
+    made["traffic"] = tuple((size, rate) for size, rate in made["traffic"] or ())
+    made["in_band_ecc"] = bool(made["in_band_ecc"])
     return Device(**made)
 
 

@@ -86,7 +86,8 @@ class Disk:
 def disk(run: Run, shape: Shape, trainable: int, events: Events | None) -> Disk:
     """The checkpoints of a resolved run; ``events`` where its steps are known."""
     tensors = list(trained_tensors(run, shape))
-    weights = float(safetensors_bytes(tensors))
+    casts = program_of(run) == "deepspeed" and mixed_of(run) != "no"
+    weights = float(safetensors_bytes(tensors, 2 if casts else 4))
     if run.method.name == "ptuning":  # once more under the names of the authors' scripts
         weights += 4 * trainable + RECORD * len(tensors) + 1_400
     optimizer, other = 0.0, float(SMALL_FILES + LOG_LINE * len(events.logs if events else ()))
@@ -95,7 +96,7 @@ def disk(run: Run, shape: Shape, trainable: int, events: Events | None) -> Disk:
         other += RANDOM_STATE * run.launch.all_processes
         other += SCALER if mixed_of(run) == "fp16" else 0
     if program_of(run) == "deepspeed" and not run.record.save_only_model:
-        half = 2 if mixed_of(run) != "no" else 4
+        half = 2 if casts else 4
         if zero_stage(run) < 3:  # in stage 3 the weights are in the optimizer's own files
             other += half * shape.num_parameters
     written = checkpoints_written(run, events)

@@ -25,36 +25,45 @@ class Fitted:
     """What NCCL takes at its first barrier (stas00, two GPUs)."""
 
     # --- time: taken from where they are named, or fitted to the rows of FITTED_TIMES_ON
-    ampere_products: float = 0.8826
+    ampere_products: float = 0.8097
     """Share of the peak rate that large matrix products reach on compute capability 8."""
-    hopper_products: float = 0.759
+    hopper_products: float = 0.6734
     """The same on compute capability 9."""
-    fp8_products: float = 0.6504
+    fp8_products: float = 0.5427
     """Share of the float8 rate that products reach with the casts that they need."""
-    half_width: float = 180.9
+    half_width: float = 188.3
     """Width of a model whose products reach half of that share."""
-    ampere_attention: float = 0.3381
-    """Share of the peak rate that FlashAttention reaches on compute capability 8, causal."""
-    hopper_attention: float = 0.1768
+    ampere_flash_1: float = 0.3378
+    """Share of the peak rate that the first FlashAttention reaches on compute capability 8,
+    causal."""
+    hopper_flash_1: float = 0.1728
     """The same on compute capability 9."""
-    traffic: float = 100
-    """Bytes that the operations between the products move, for every element of the hidden state
-    and the feed-forward block, forward and backward, in multiples of two bytes."""
-    compiled: float = 0.2
-    """Share of that traffic that is left in compiled blocks."""
-    written_out: float = 2.461
-    """The same where norms and rotary positions are written out operation by operation."""
-    scores: float = 12.24
-    """Bytes moved for every score of the vocabulary."""
-    launch: float = 0.000288
-    """Seconds that a layer costs at least, forward and backward."""
+    ampere_attention: float = 0.532
+    """Share of the peak rate that FlashAttention 2 reaches on compute capability 8, causal."""
+    hopper_attention: float = 0.25
+    """The same on compute capability 9: 0.30 alone (arXiv:2307.08691), of which a run reaches what
+    it reaches of products (0.80 alone). Not fitted."""
+    hopper_flash_3: float = 0.5
+    """The same of FlashAttention 3: 0.6 alone (arXiv:2407.08608). Not fitted."""
+    traffic: float = 1.36
+    """What the memory takes for the bytes between the products, beside its rate on the data
+    sheet."""
+    launch: float = 0.0005
+    """Seconds that the kernels of a layer take to start, forward and backward: about a hundred of
+    5 microseconds. An assumption."""
     node_links: float = 0.8
     """Share of the rate of NVLink that rings of collectives reach (stas00, NCCL on A100 and H200);
     not fitted."""
-    network: float = 0.8417
+    network: float = 0.9003
     """Share of the rate of the network that collectives reach."""
-    overlap: float = 0.2018
-    """Share of what FSDP and ZeRO send that hides behind the computation."""
+    overlap: float = 0.85
+    """Share of what FSDP2 sends that hides behind the computation. An assumption: it sends beside
+    the computation, which loses some of its memory's rate and some of its cores to it."""
+    overlap_1: float = 0.1887
+    """The same of the first FSDP, and of ZeRO."""
+    overlapped: float = 0.5
+    """Share of what tensor-parallel ranks send that hides where they send while they multiply:
+    8B on 64 H100 went from 4,378 to 4,809 tokens/s (torchtitan, 2025-06). Not fitted."""
 
     # --- time: how far off a forecast may be
     interval: float = 0.33

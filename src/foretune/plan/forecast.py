@@ -1,12 +1,15 @@
 """The forecast of a run: what it will do, said before it does it, in the words of the trainer's own
 log.
+
+A part is computed when it is asked for, and what computes it is imported then: a page about a
+config.json needs few of them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError, refuse
 from ..facts import Facts
@@ -14,19 +17,20 @@ from ..params.arch.shape import Shape
 from ..params.declare import Words
 from ..params.run import Run
 from ..text import counted
-from .cost import Cost, cost
-from .disk import Disk, disk
-from .events import Events, Length, events, length_of
-from .evidence import MEMORY_ROWS, method_of
-from .flops import Flops, flops
-from .memory.peak import Memory, Parts, memory
-from .of_run import assumptions, setup_of, typical
 from .parameters import total_parameters, trainable_parameters
-from .setup import Setup
-from .step_time import Hardware, StepTime, step_time
 from .steps import COUNTS_THE_LAST_PARTIAL_ACCUMULATION, Steps, steps
-from .verdict import Fit, fit
-from .version import release
+from .version import installed, release
+
+if TYPE_CHECKING:
+    from .calibration import Calibration, Measured, Stack
+    from .cost import Cost
+    from .disk import Disk
+    from .events import Events, Length
+    from .flops import Flops
+    from .memory.peak import Memory
+    from .setup import Setup
+    from .step_time import Hardware, StepTime
+    from .verdict import Fit
 
 LOGS_STEPS_PER_EPOCH = (5, 3)
 """The first release whose training log has the line 'Num update steps per epoch'."""
@@ -48,10 +52,12 @@ class Forecast:
     """The devices that the run is meant for."""
     price: float | None = None
     """Of one of them for an hour."""
-    factor: float | None = None
-    """By which a measured step of this stack differed from its forecast."""
+    known: tuple[Measured, ...] = ()
+    """Runs whose steps were measured, on whatever stack."""
     stored_bits: int = 0
     """Bits in which config.json says that the weights are packed."""
+    family: str | None = None
+    """Of the model, as params/arch names it."""
     traced: Memory | None = None
     """Memory as a traced step has it, in place of the formulas'."""
 
@@ -60,12 +66,18 @@ class Forecast:
         """What of the run decides memory and time, at the length of its longest batch."""
         if self.shape is None:
             return None
+        from .of_run import setup_of
+
         return setup_of(self.run, self.shape, self.facts, stored_bits=self.stored_bits)
 
     @cached_property
     def usual(self) -> Setup | None:
         """The same at the length of a usual batch."""
-        return None if self.setup is None else typical(self.setup, self.run, self.facts)
+        if self.setup is None:
+            return None
+        from .of_run import typical
+
+        return typical(self.setup, self.run, self.facts)
 
     @cached_property
     def memory(self) -> Memory | None:
@@ -73,6 +85,10 @@ class Forecast:
         shape, setup, run = self.shape, self.setup, self.run
         if self.traced is not None or shape is None or setup is None:
             return self.traced
+        from .memory.evaluation import loss_pass
+        from .memory.peak import memory
+        from .row_length import eval_length
+
         answers = run.generate.enabled and (run.launch.predict or run.evaluates)
         prefix = setup.adapter.prefix if setup.adapter is not None else 0
         held = memory(
@@ -82,13 +98,21 @@ class Forecast:
             answers=(run.generate.max_length or 0) + prefix if answers else 0,
             eval_batch=run.batch.eval * (run.generate.num_beams or 1) if answers else 0,
         )
+        if run.evaluates:
+            rows = run.batch.eval
+            length = eval_length(run, shape, self.facts)
+            computed = held.save.and_(**loss_pass(shape, setup, rows, length))
+            held = replace(held, evaluate=max(held.evaluate, computed, key=lambda one: one.total))
         return held if run.launch.train else _without_training(held)
 
     @cached_property
     def fit(self) -> Fit | None:
         """Whether the run fits the device that it is meant for."""
-        if self.memory is None or self.hardware is None:
+        if self.memory is None or self.hardware is None or self.hardware.device.is_cpu:
             return None
+        from .evidence import MEMORY_ROWS, method_of
+        from .verdict import fit
+
         rows = MEMORY_ROWS[method_of(self.run)]
         return fit(self.memory, self.hardware.device, rows=rows)
 
@@ -97,6 +121,8 @@ class Forecast:
         """Operations of one optimizer step, over all devices."""
         if self.shape is None or self.usual is None or not self.run.launch.train:
             return None
+        from .flops import flops
+
         return flops(self.shape, self.usual)
 
     @cached_property
@@ -105,26 +131,66 @@ class Forecast:
         if self.flops is None or self.hardware is None:
             return None
         assert self.shape is not None and self.usual is not None
-        found = step_time(self.shape, self.usual, self.hardware)
-        return found if self.factor is None else found.calibrated(self.factor)
+        if self.hardware.device.is_cpu:
+            from .cpu_time import cpu_step_time
+
+            found = cpu_step_time(self.shape, self.usual, self.hardware.device)
+        else:
+            from .step_time import step_time
+
+            found = step_time(self.shape, self.usual, self.hardware)
+        return found if self.calibration is None else self.calibration.of(found)
+
+    @cached_property
+    def stack(self) -> Stack | None:
+        """What the time of a step is true of; None where the device or the model is not known."""
+        if self.hardware is None or self.family is None:
+            return None
+        from .calibration import Stack
+        from .evidence import method_of
+
+        return Stack(
+            device=self.hardware.device.name,
+            family=self.family,
+            method=method_of(self.run),
+            torch=installed("torch"),
+            transformers=self.facts.transformers,
+        )
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """What measured runs of a stack like this one say; None where there are none."""
+        if self.stack is None or not self.known:
+            return None
+        from .calibration import calibration
+
+        return calibration(self.stack, self.known)
 
     @cached_property
     def length(self) -> Length | None:
         """How long the run is; None where neither rows nor max_steps are known."""
         if not self.run.launch.train:
             return None
+        from .events import length_of
+
         return length_of(self.run, self.steps, self.facts.transformers)
 
     @cached_property
     def events(self) -> Events | None:
         """Log lines, evaluations, checkpoints, the learning rate."""
-        return None if self.length is None else events(self.run, self.length)
+        if self.length is None:
+            return None
+        from .events import events
+
+        return events(self.run, self.length)
 
     @cached_property
     def disk(self) -> Disk | None:
         """Bytes of the checkpoints."""
         if self.shape is None or self.trainable is None or not self.run.launch.train:
             return None
+        from .disk import disk
+
         return disk(self.run, self.shape, self.trainable, self.events)
 
     @cached_property
@@ -132,6 +198,8 @@ class Forecast:
         """Hours, energy and money of all steps."""
         if self.time is None or self.length is None:
             return None
+        from .cost import cost
+
         assert self.hardware is not None and self.usual is not None
         watts = self.hardware.device.watts
         devices = self.usual.parallel.devices
@@ -142,6 +210,8 @@ class Forecast:
         """What was taken in place of what is not known."""
         if self.shape is None:
             return ()
+        from .of_run import assumptions
+
         return assumptions(self.run, self.shape, self.facts)
 
     @property
@@ -217,8 +287,9 @@ def forecast(
     *,
     hardware: Hardware | None = None,
     price: float | None = None,
-    factor: float | None = None,
+    known: tuple[Measured, ...] = (),
     stored_bits: int = 0,
+    family: str | None = None,
 ) -> Forecast:
     """The forecast of a resolved run from what its files say and what was measured of its data, on
     the devices that it is meant for.
@@ -251,15 +322,21 @@ def forecast(
         total=None if shape is None else total_parameters(run, shape),
         hardware=hardware,
         price=price,
-        factor=factor,
+        known=known,
         stored_bits=stored_bits,
+        family=family,
     )
 
 
 def _without_training(held: Memory) -> Memory:
     """The memory of a run that only evaluates or predicts."""
+    from .memory.peak import Parts
+
     weights = held.load.weights
-    bare = Parts(weights=weights, logits=held.evaluate.logits, cache=held.evaluate.cache)
+    seen = held.evaluate
+    bare = Parts(
+        weights=weights, logits=seen.logits, cache=seen.cache, activations=seen.activations
+    )
     return replace(
         held, moments={"evaluate": bare}, evaluate=bare, save=held.load, fragmentation=0.0
     )

@@ -91,7 +91,7 @@ class Formula(Generic[P, R]):
         """A value in its unit."""
         if self.unit == "bytes":
             return size(value)
-        return f"{number(value)} {unit_in(self.unit, language)}"
+        return f"{number(value)} {unit_in(self.unit, language, value)}"
 
     def text(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """The names, the numbers, and what they come to."""

@@ -19,6 +19,7 @@ from ..params.run import Run
 from ..params.setting import COMMAND_LINE, Setting, derived
 from ..text import Said
 from .devices import device_called
+from .row_length import length_limit, longest, usual_length
 from .setup import (
     AMP,
     FP32,
@@ -72,50 +73,6 @@ def typical(setup: Setup, run: Run, facts: Facts) -> Setup:
     """The same step at the length of a usual batch: what its time and its operations hang on."""
     length = usual_length(run, facts)
     return setup if length is None else replace(setup, length=length)
-
-
-# Lengths
-
-
-def longest(run: Run, shape: Shape, facts: Facts) -> int:
-    """Tokens of the longest row of the longest batch, padding included; where there is an encoder,
-    of what the decoder reads.
-    """
-    train = facts.train
-    if shape.encoder_decoder:
-        return run.data.max_target_length
-    if train is not None and train.longest is not None and not pads(run):
-        return train.longest
-    if train is not None and train.padded_tokens is not None and train.examples:
-        return round(train.padded_tokens / train.examples)
-    return length_limit(run, shape)
-
-
-def length_limit(run: Run, shape: Shape) -> int:
-    """The most tokens that a row can have: both limits and the end token, or the one limit; of an
-    encoder and a decoder the one that reads more.
-    """
-    data = run.data
-    if data.max_length is not None:
-        return data.max_length
-    if shape.encoder_decoder:
-        return max(data.max_source_length, data.max_target_length)
-    return data.max_source_length + data.max_target_length + 1
-
-
-def usual_length(run: Run, facts: Facts) -> int | None:
-    """Tokens of a row of a usual batch; None where the data were not measured, or are padded to
-    their limit.
-    """
-    train = facts.train
-    if train is None or train.tokens is None or not train.examples or pads(run):
-        return None
-    return max(round(train.tokens / train.examples), 1)
-
-
-def pads(run: Run) -> bool:
-    """Whether rows are padded to their limit, as the authors' scripts do."""
-    return run.data.pad_to_max_length or run.data.protocol == "official"
 
 
 # What trains, and in which numbers
@@ -184,14 +141,22 @@ def _packing(run: Run, shape: Shape, stored_bits: int) -> Packing | None:
         return None
     linears = shape.quantised_linears or shape.linears
     if bits == 4 and not any(one.name.endswith("query_key_value") for one in linears):
-        return replace(NF4_DOUBLE if stored_bits else NF4, names=shape.quantised)
+        if not stored_bits:
+            return replace(NF4, names=shape.quantised)
+        return replace(NF4_DOUBLE, names=shape.quantised, piece=PIECE * 3)
     rows = sum(one.outputs * one.copies for one in linears)
     return Packing(
         bits=bits,
         block=round(sum(one.num_parameters for one in linears) / max(rows, 1)),
         scale_bytes=2 if run.precision.dtype == "float16" else 4,
         names=shape.quantised,
+        piece=PIECE * (2.5 if bits == 4 else 1),
     )
+
+
+PIECE = 2**24
+"""Weights that foretune unpacks at once on an accelerator (models/packed_product.py); what holds
+their bits on the way counts beside them."""
 
 
 # Programs and devices
@@ -229,7 +194,7 @@ def hardware_of(run: Run, device: str | None, gpus: str | None = None) -> Hardwa
     Raises:
         UserError: where no device of that name is known, or the file is none.
     """
-    named = device or asked_gpus(gpus)[1]
+    named = asked_gpus(gpus)[1] if device is None else device
     return None if named is None else Hardware(device=device_called(named))
 
 
@@ -318,8 +283,11 @@ def _fsdp(spread: Parallel, run: Run) -> Parallel:
         if plugin.fsdp_version == 2:
             keeps, unshared = str(plugin.fsdp_reshard_after_forward).lower() == "false", False
     offloads = "offload" in words or (by_file and plugin.fsdp_offload_params)
+    asked = run.trainer.accelerator_config
+    kept = asked.get("gradient_accumulation_kwargs") if isinstance(asked, dict) else None
     return replace(
         spread,
+        sums_whole=not (isinstance(kept, dict) and "sync_each_batch" in kept),
         sharding="none" if unshared else "gradients" if keeps else "all",
         program="ddp" if unshared else "fsdp",
         offload_optimizer=offloads,
@@ -372,14 +340,18 @@ def _checkpoints(run: Run) -> bool:
 def _kernels(run: Run, shape: Shape, adapter: Adapter | None) -> Kernels:
     """How the models compute: attention by torch's own kernels unless it is asked for in plain
     steps; with a mask (a prefix needs one) they take every shared key and value once for each
-    query head.
+    query head. In float32 no kernel takes shared keys, and torch takes plain steps (torch 2.13,
+    sdp_utils.cpp).
     """
     asked = run.model.attention
     masked = adapter is not None and adapter.prefix > 0 and asked != "flash_attention_2"
+    shares = shape.kv_heads < shape.heads
+    wide = precision_of(run).compute == 4 and asked != "flash_attention_2"
+    written_out = asked == "eager" or (shares and wide and not masked)
     compiles = run.trainer.torch_compile or run.trainer.torch_compile_backend is not None
     return Kernels(
-        attention="eager" if asked == "eager" else "flash",
-        repeats_keys=shape.kv_heads < shape.heads and (masked or asked == "eager"),
+        attention="eager" if written_out else "flash",
+        repeats_keys=shares and (masked or written_out),
         compiled=compiles or run.trainer.torch_compile_mode is not None,
         layer_norm=any(one.kind == "norm" and one.name.endswith(".bias") for one in shape.weights),
         gated=shape.gated,

@@ -7,6 +7,7 @@ a row of somebody's benchmark table and a candidate of a search are each turned 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from ..params.arch.shape import Linear, Shape
@@ -23,6 +24,9 @@ tokens whose scores stay; in chunks that never exist together (Liger, Unsloth, c
 
 Sharding = Literal["none", "optimizer", "gradients", "all"]
 """What data-parallel ranks share out among them: ZeRO's stages 0 to 3."""
+
+
+STAGES: dict[Sharding, int] = {"none": 0, "optimizer": 1, "gradients": 2, "all": 3}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,8 @@ class Parallel:
     sums_whole: bool = False
     """True where FSDP sums gradients over micro batches before it shares them out (no_sync)."""
     program: Literal["ddp", "fsdp", "deepspeed", "megatron"] = "ddp"
+    fsdp: Literal[1, 2] = 2
+    """Version of FSDP: the first hides less of what it sends."""
     offload_optimizer: bool = False
     offload_weights: bool = False
     bucket: int = 500_000_000
@@ -64,8 +70,7 @@ class Parallel:
 
     def shared(self, what: Sharding) -> int:
         """Parts into which ``what`` is cut: 1 where it is not."""
-        order: tuple[Sharding, ...] = ("none", "optimizer", "gradients", "all")
-        return self.shards if order.index(self.sharding) >= order.index(what) > 0 else 1
+        return self.shards if STAGES[self.sharding] >= STAGES[what] > 0 else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +122,12 @@ class Adapter:
 
     def adapted(self, shape: Shape) -> tuple[Linear, ...]:
         """The linears that LoRA adapts."""
-        return tuple(one for one in shape.linears if one.name.endswith(self.targets))
+        return _adapted(shape, self.targets)
+
+
+@cache
+def _adapted(shape: Shape, targets: tuple[str, ...]) -> tuple[Linear, ...]:
+    return tuple(one for one in shape.linears if one.name.endswith(targets))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +142,8 @@ class Packing:
     """Of a scale."""
     names: tuple[str, ...] = ()
     """Ends of the names of the packed linears; all in the blocks where there are none."""
+    piece: float | None = None
+    """Weights that are unpacked at once for a product; None for a whole matrix."""
 
     @property
     def bytes_each(self) -> float:
@@ -152,10 +164,14 @@ class Kernels:
 
     attention: Literal["eager", "flash"] = "flash"
     """With the scores in memory, or without."""
+    flash: Literal[1, 2, 3] = 2
+    """Version of FlashAttention; the second is in torch since 2.2, cuDNN's is like the third."""
     repeats_keys: bool = False
     """True where shared keys and values are copied for every query head."""
     compiled: bool = False
     """True where each block is one compiled graph (torch.compile)."""
+    stacks_positions: bool = False
+    """True where rotary positions turn pairs of numbers one by one in float32 (torchtune)."""
     layer_norm: bool = False
     """True for LayerNorm's one kernel; RMSNorm written out keeps more."""
     gated: bool = True

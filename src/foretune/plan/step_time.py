@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
+from functools import cache
 
 from ..params.arch.shape import Shape
 from ..text import Said
-from .counts import all_parameters
+from .counts import all_parameters, unreached
 from .devices import Device, devices
 from .fitted import FITTED, Fitted
 from .flops import attention_flops, flops, of_blocks, of_head, product_flops
 from .formula import formula
-from .setup import Setup
+from .setup import Checkpointing, Setup
 
 GPUS_A_NODE = 8
 NETWORK_GBS = {8: 25.0, 9: 50.0}
@@ -63,13 +64,13 @@ class Hardware:
         """What a power limit leaves of the rate: power grows with the cube of the clock."""
         return self.power ** (1 / 3)
 
-    def tera(self, *, compute: int, fp8: bool = False) -> float:
-        """TFLOP/s of products of numbers of so many bytes."""
+    def tera(self, *, compute: int, fp8: bool = False, limited: bool = True) -> float:
+        """TFLOP/s of products of numbers of so many bytes; ``limited`` by the power limit."""
         device = self.device if self.device.fp16 else _sibling(self.device)
         rate = device.fp8 if fp8 else None
         if compute == 4:
             rate = device.tf32 or device.fp32
-        return (rate or device.bf16 or device.fp16 or 1.0) * self.clock
+        return (rate or device.bf16 or device.fp16 or 1.0) * (self.clock if limited else 1)
 
 
 def _sibling(device: Device) -> Device:
@@ -78,9 +79,7 @@ def _sibling(device: Device) -> Device:
     return next((one for one in devices() if one.name.startswith(name) and one.fp16), device)
 
 
-BASIS = Said(
-    "roofline with rates fitted to published runs", "屋顶线模型，速率由已发表的运行拟合"
-)
+BASIS = Said("roofline with rates fitted to published runs", "屋顶线模型，速率由已发表的运行拟合")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +91,7 @@ class StepTime:
     traffic: float
     """What lies between the products, the loss included."""
     starting: float
-    """What a layer's kernels take to start beyond their work."""
+    """What the kernels of the layers take to start beyond their work."""
     communication: float
     """What is sent and not hidden."""
     waiting: float
@@ -138,14 +137,18 @@ def step_time(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted = F
     attention = _attention(shape, setup, hardware, fitted) / stages
     traffic = _traffic(shape, setup, hardware, fitted) / stages
     work = products + attention + traffic
-    starting = fitted.launch * shape.layers / stages
+    starting = max(fitted.launch * shape.layers / stages - work, 0.0)
     sent = _tensor_parallel(shape, setup, hardware, fitted) / stages
+    sent += _context_parallel(shape, setup, hardware, fitted) / stages
     sent += _offloaded(shape, setup, hardware) / stages
     inside = work + starting + sent
     gathered = _sharded(shape, setup, hardware, fitted) / stages
     gathers = parallel.program == "fsdp" or parallel.sharding == "all"
     repeated = rounds if gathers and stages == 1 else 1
-    exposed = _exposed(gathered, inside, fitted.overlap)
+    hides = (
+        fitted.overlap if parallel.program == "fsdp" and parallel.fsdp == 2 else fitted.overlap_1
+    )
+    exposed = _exposed(gathered, inside, hides)
     bubble = (stages - 1) / (2 if parallel.interleaved else 1) * inside
     return StepTime(
         products=rounds * products,
@@ -173,64 +176,120 @@ def tokens_per_second(setup: Setup, seconds: float) -> float:
     return setup.step_tokens / seconds / setup.parallel.devices
 
 
-def _share(fitted: Fitted, hardware: Hardware, what: str) -> float:
-    hopper = hardware.generation >= 9
-    return getattr(fitted, f"{'hopper' if hopper else 'ampere'}_{what}")
+def _passes(setup: Setup) -> float:
+    """How often a weight is multiplied with, the first of them forward."""
+    return 3 if setup.full else 2
 
 
-def _passes(setup: Setup) -> tuple[float, float]:
-    """How often the products of the blocks run, and those of the output layer."""
-    again = {"none": 0.0, "full": 1.0, "selective op": 0.5, "selective layer": 0.5}
-    own = 3 if setup.full else 2
-    return own + again[setup.checkpointing], own
+@cache
+def _made_again(shape: Shape, checkpointing: Checkpointing) -> float:
+    """Share of the products of a block that are made again: with torchtitan's "selective op" every
+    second one, the one that leads out of the feed-forward block apart, which nothing needs.
+    """
+    if checkpointing != "selective op":
+        return {"none": 0.0, "full": 1.0, "selective layer": 0.5}[checkpointing]
+    queries = shape.heads * shape.head_dim
+    again = shape.hidden * (shape.kv_width + queries + shape.gated * shape.ffn)
+    return again / (reached(shape) / shape.layers)
+
+
+def reached(shape: Shape) -> float:
+    """Weights of the blocks that a token is multiplied with."""
+    return of_blocks(shape) - unreached(shape)
 
 
 def _products(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> float:
     split, tokens = setup.parallel.tensor, setup.tokens
     numbers = setup.precision
     width = shape.hidden / math.sqrt(split)
-    share = _share(fitted, hardware, "products") * width / (width + fitted.half_width)
-    share *= tokens / (tokens + 128)
-    inside, outside = _passes(setup)
+    small = tokens / (tokens + 128)
+    share = fitted.ampere_products if hardware.generation < 9 else fitted.hopper_products
+    share *= small * width / (width + fitted.half_width)
+    passes = _passes(setup)
+    again = _made_again(shape, setup.checkpointing)
     tera = hardware.tera(compute=numbers.compute)
-    of_scores = product_flops(tokens, of_head(shape) / split, outside)
-    of_layers = product_flops(tokens, of_blocks(shape) / split, inside)
+    of_scores = product_flops(tokens, of_head(shape) / split, passes)
+    of_layers = product_flops(tokens, reached(shape) / split, passes + again)
     seconds = product_seconds(of_scores, tera, share)
     if not numbers.fp8:
         return seconds + product_seconds(of_layers, tera, share)
-    fp8 = fitted.fp8_products * width / (width + 2 * fitted.half_width)
+    fp8 = fitted.fp8_products * small * width / (width + 2 * fitted.half_width)
     return seconds + product_seconds(of_layers, hardware.tera(compute=2, fp8=True), fp8)
 
 
 def _attention(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> float:
+    """Causal: half of the scores. It leaves the tensor cores idle for most of the time, so a power
+    limit does not slow it down.
+    """
     split, tokens = setup.parallel.tensor, setup.tokens
-    share = _share(fitted, hardware, "attention") * min(shape.head_dim / 128, 1) ** 0.25
-    share *= setup.length / (setup.length + 512)
-    again = 1.0 if setup.checkpointing in ("full", "selective layer") else 0.0
-    passes = (3.5 + again) / 2  # causal: half of the scores
+    share = _attention_share(setup, hardware, fitted)
+    share *= min(shape.head_dim / 128, 1) ** 0.25 * setup.length / (setup.length + 512)
+    again = {"full": 1.0, "selective layer": 0.5}.get(setup.checkpointing, 0.0)
     width = shape.heads * shape.head_dim / split
-    work = attention_flops(tokens, setup.length, width, passes) * shape.layers
-    return product_seconds(work, hardware.tera(compute=setup.precision.compute), share)
+    work = attention_flops(tokens, setup.length, width, (3.5 + again) / 2) * shape.layers
+    return product_seconds(
+        work, hardware.tera(compute=setup.precision.compute, limited=False), share
+    )
+
+
+def _attention_share(setup: Setup, hardware: Hardware, fitted: Fitted) -> float:
+    version = setup.kernels.flash
+    if hardware.generation < 9:
+        return fitted.ampere_flash_1 if version == 1 else fitted.ampere_attention
+    shares = {1: fitted.hopper_flash_1, 2: fitted.hopper_attention, 3: fitted.hopper_flash_3}
+    return shares[version]
+
+
+@formula("bytes")
+def block_traffic(
+    tokens: float, hidden: int, per_hidden: float, ffn: float, per_ffn: float
+) -> float:
+    """Bytes that the operations between the products of a block move in its forward pass.
+
+    一个块前向传播中、矩阵乘法以外的各运算读写的字节数。
+    """
+    return tokens * (hidden * per_hidden + ffn * per_ffn)
+
+
+def _per_element(shape: Shape, setup: Setup) -> tuple[float, float]:
+    """Bytes that a forward pass moves for an element of the hidden state and of the feed-forward
+    block in 16 bits, counted from the code: reads and writes of norms, residual additions, rotary
+    positions, copies of keys, and of the activation.
+    """
+    kernels, gated = setup.kernels, shape.gated
+    if kernels.compiled:
+        return 24.0, 6.0 if gated else 4.0
+    copied = 8.0 * (1 - shape.kv_heads / shape.heads) if kernels.repeats_keys else 0.0
+    if kernels.layer_norm:
+        return 28.0 + copied, 10.0 if gated else 4.0
+    rotated = (56.0 if kernels.stacks_positions else 20.0) * (1 + shape.kv_heads / shape.heads)
+    return 36.0 * kernels.norms + 12 + rotated + copied, 10.0 if gated else 4.0
+
+
+PER_SCORE = {"full": 36.0, "shifted": 48.0, "compiled": 12.0, "chunked": 36.0, "fused": 16.0}
+"""Bytes moved for every score of the vocabulary, forward and backward, by how the loss is
+computed (setup.Loss)."""
+
+
+FORWARD_AND_BACK = 2.5
+"""Bytes between the products in both directions, as a multiple of those of the forward pass."""
 
 
 def _traffic(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> float:
     split, tokens = setup.parallel.tensor, setup.tokens
-    bytes_each = setup.precision.compute * fitted.traffic
-    if setup.kernels.compiled:
-        bytes_each *= fitted.compiled
-    elif not setup.kernels.layer_norm:
-        bytes_each *= fitted.written_out
-    inside, outside = _passes(setup)
-    wide = shape.hidden + (1 + setup.kernels.gated) * shape.ffn / 8
-    moved = tokens / split * shape.layers * wide * bytes_each * inside / 3
-    scores = tokens * (shape.vocab or 0) / split * fitted.scores * outside / 3
-    if setup.kernels.loss != "full":
-        scores /= 3
+    hidden, ffn = _per_element(shape, setup)
+    wider = setup.precision.compute / 2 * (1.5 if setup.precision.autocast else 1)
+    again = 0.5 if setup.checkpointing == "selective layer" else setup.checkpointing != "none"
+    inner = shape.ffn * max(shape.experts_used, 1)
+    once = block_traffic(tokens / split, shape.hidden, hidden, inner, ffn) * shape.layers
+    moved = once * wider * (FORWARD_AND_BACK + again)
+    moved += tokens * (shape.vocab or 0) / split * PER_SCORE[setup.kernels.loss]
+    moved *= fitted.traffic
     if setup.kernels.attention == "eager":
         moved += shape.layers * tokens * setup.length * shape.heads / split * 30
     if setup.packing is not None:
-        moved += of_blocks(shape) * 2.5 * inside * 2
-    return traffic_seconds(moved + scores, hardware.device.bandwidth_gbs)
+        moved += of_blocks(shape) * 2.5 * (_passes(setup) + again) * 2
+    return traffic_seconds(moved, hardware.device.bandwidth_gbs)
 
 
 def _optimizer(shape: Shape, setup: Setup, hardware: Hardware) -> float:
@@ -304,4 +363,21 @@ def _tensor_parallel(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fit
     each = 2 * setup.tokens * shape.hidden * (gathered + setup.precision.compute)
     moved = each * (split - 1) / split * directions * shape.layers
     seconds = traffic_seconds(moved, _link(hardware, fitted, split))
-    return seconds * (1 - fitted.overlap if setup.parallel.overlapped else 1)
+    return seconds * (1 - fitted.overlapped if setup.parallel.overlapped else 1)
+
+
+def _context_parallel(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> float:
+    """Seconds of the keys and values that context-parallel ranks gather for one micro batch, before
+    attention and again before its gradient; their gradients go round behind the computation.
+    """
+    parallel = setup.parallel
+    ranks = parallel.context
+    if ranks == 1:
+        return 0.0
+    width = shape.heads * shape.head_dim / parallel.tensor
+    each = 2 * setup.tokens * width * setup.precision.compute * (ranks - 1)
+    times = 3 if setup.checkpointing == "full" else 2
+    link = _link(hardware, fitted, ranks * parallel.tensor)
+    if ranks * parallel.tensor > GPUS_A_NODE:
+        link /= parallel.tensor
+    return traffic_seconds(each * times * shape.layers, link)

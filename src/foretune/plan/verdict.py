@@ -7,15 +7,13 @@ from typing import Literal
 
 from ..params.declare import Words
 from .devices import Device
-from .memory.peak import GIB, Memory
+from .memory.peak import Memory
 
 Verdict = Literal["fits", "may not fit", "does not fit"]
 
-USABLE = 0.97
-"""Share of a device's memory that a process can have; the rest is the driver's."""
-UNDER, OVER = 0.09, 0.09
+UNDER, OVER = 0.05, 0.05
 """How far measured runs lay above and below their forecast (docs/forecast.md: the rows of 2024 on
-of grade A; nine of ten are within this)."""
+of grade A; all are within this)."""
 UNPROVEN = 0.15
 """The same where no published run stands behind a method: an assumption."""
 
@@ -50,7 +48,7 @@ def fit(memory: Memory, device: Device, *, rows: int = 1) -> Fit:
     """Whether a forecast fits; ``rows`` is how many published runs stand behind its method."""
     under, over = (UNDER, OVER) if rows else (UNPROVEN, UNPROVEN)
     return Fit(
-        limit=device.memory_gb * GIB * USABLE,
+        limit=device.usable,
         low=memory.allocated * (1 - over) + memory.context,
         high=memory.reserved * (1 + under) + memory.context,
     )

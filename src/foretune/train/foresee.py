@@ -15,10 +15,12 @@ from ..data.read import Split, count_rows
 from ..errors import UserError
 from ..facts import DataFacts, Facts
 from ..formats.model_config import ModelFile, model_file
+from ..formats.published_model import published_model
 from ..params.arch.shape import Shape
 from ..params.resolve import impossible, resolve
 from ..params.run import Run
 from ..params.setting import Note
+from ..plan.calibration import known_runs
 from ..plan.forecast import Forecast, forecast
 from ..plan.of_run import hardware_of, on_gpus
 from ..plan.version import installed, release
@@ -49,6 +51,8 @@ def foresee(
     if not (run.launch.train or run.launch.evaluate or run.launch.predict):
         run = run.set({"launch.train": True})
     config = model_file(run)
+    if config is None and not needs_data:
+        run, config = as_published(run)
     hardware = hardware_of(run, device, gpus)
     kind = "cpu" if run.launch.use_cpu else "cuda"
     run = resolve(on_gpus(run, gpus), config.shape if config else None, device=kind, complete=False)
@@ -72,11 +76,29 @@ def foresee(
         _countable(run, config),
         hardware=hardware,
         price=price,
+        known=tuple(known_runs()) if hardware is not None else (),
         stored_bits=stored_bits(config),
+        family=None if config is None else type(config.architecture).__name__,
     )
     if config is None or transformers is not None:
         return expected
     return replace(expected, run=run.add((), _as_its_writer_counted(expected, config)))
+
+
+def as_published(run: Run) -> tuple[Run, ModelFile | None]:
+    """The config that was published under the name of the run's model, which is not here, and the
+    run with a note that says so.
+    """
+    config = published_model(run.model.path)
+    if config is None:
+        return run, None
+    name = config.file
+    note = Note(
+        Said(f"the sizes are those published as {name}", f"尺寸取自公开发布的 {name}"),
+        str(run.origin("model.path")),
+        Said("its config.json is not here", "这里没有它的 config.json"),
+    )
+    return run.add((), [note]), config
 
 
 def _countable(run: Run, config: ModelFile | None) -> Shape | None:

@@ -8,6 +8,7 @@ from ...plan.memory import kv_cache_bytes, logit_bytes
 from ...text import size
 from ..finding import Found, both
 from ..rule import Example, Subject, rule
+from .beside import model_keys
 from .examples import BAICHUAN2, CHATGLM2, DATA, measured
 from .sizes import GIB, example_tokens
 
@@ -115,6 +116,120 @@ def a_found_batch_size_changes_the_total_batch(it: Subject) -> Iterator[Found]:
         )
 
 
+SPLITTING = (
+    "accelerate.parallelism_config.parallelism_config_tp_size",
+    "accelerate.parallelism_config.parallelism_config_cp_size",
+    "accelerate.parallelism_config.parallelism_config_sp_size",
+    "deepspeed.tensor_parallel.autotp_size",
+    "deepspeed.sequence_parallel_size",
+)
+"""What has several processes work on the same rows."""
+
+
+@rule(
+    "B108",
+    *SPLITTING,
+    severity="note",
+    source="https://github.com/modelscope/ms-swift/issues/3954",
+    flags=Example(
+        {
+            **DATA,
+            "launch.processes": 8,
+            "accelerate.parallelism_config.parallelism_config_sp_size": 4,
+        }
+    ),
+    allows=Example({**DATA, "launch.processes": 8}),
+)
+def processes_share_their_rows(it: Subject) -> Iterator[Found]:
+    """Processes that split a sequence or a layer between them see the same rows. A step then takes
+    that many times fewer examples than processes × micro batch × accumulation, and an epoch has
+    that many times more steps.
+
+    共同切分一条序列或一层的进程看到的是同样的数据。每一步的样本数比“进程数 × 微批次 × 累积次数”少这
+    么多倍，每轮的步数也就多这么多倍。
+    """
+    for path in SPLITTING:
+        size = it.get(path)
+        if isinstance(size, int) and size > 1 and it.get("launch.train"):
+            count = it.run.launch.all_processes
+            yield it.found(
+                path,
+                both(
+                    f"{size} of {count} processes work on the same rows",
+                    f"{count} 个进程中，每 {size} 个处理同样的数据",
+                ),
+                fix=both(
+                    f"make the accumulation {size} times larger to keep the total batch",
+                    f"把累积次数增大到 {size} 倍以保持总批量",
+                ),
+            )
+
+
+@rule(
+    "B109",
+    "config.auto_map",
+    "batch.accumulation",
+    severity="note",
+    source="https://github.com/huggingface/transformers/issues/37766",
+    flags=Example(
+        {**DATA, "batch.accumulation": 16},
+        model={**CHATGLM2, "auto_map": {"AutoModel": "modeling_chatglm.ChatGLMModel"}},
+    ),
+    allows=Example({**DATA, "batch.accumulation": 16}, model=CHATGLM2),
+)
+def code_of_the_folder_averages_micro_batches(it: Subject) -> Iterator[Found]:
+    """A forward that takes no further keywords is not told how many tokens a step trains, so
+    transformers averages the means of the micro batches: a token of a short answer weighs more than
+    one of a long answer (4.46.0 and 4.46.1 even added the means up). foretune divides by the tokens
+    of the whole step, so losses differ a little from those of that code.
+
+    forward 不接受其他关键字参数的模型不知道一步共训练多少词元，transformers 只能对各微批次的平均值
+    再取平均：短回答的词元比长回答的权重大（4.46.0 和 4.46.1 甚至直接相加）。foretune 除以整步的词
+    元数，因此损失与那份代码略有不同。
+    """
+    count = it.get("batch.accumulation")
+    if "auto_map" in model_keys(it) and count > 1 and it.get("launch.train"):
+        yield it.found(
+            "batch.accumulation",
+            both(
+                f"{count} micro batches a step, with a model that brings its own code",
+                f"每步 {count} 个微批次，而模型自带代码",
+            ),
+            fix=both(
+                "nothing to do here; compare losses of that code with that in mind",
+                "在这里无需处理；与那份代码的损失比较时应考虑到这一点",
+            ),
+        )
+
+
+@rule(
+    "B110",
+    "trainer.average_tokens_across_devices",
+    severity="note",
+    source="https://github.com/huggingface/transformers/pull/34191",
+    flags=Example({**DATA, "trainer.average_tokens_across_devices": False, "launch.processes": 4}),
+    allows=Example({**DATA, "trainer.average_tokens_across_devices": False, "launch.processes": 1}),
+)
+def devices_weigh_alike_whatever_they_train(it: Subject) -> Iterator[Found]:
+    """Each device divides its loss by its own tokens, and the gradients are averaged: a device
+    that happened to get short answers counts as much as one with long ones.
+
+    每个设备按自己的词元数平均损失，再对梯度取平均：恰好分到短回答的设备，与分到长回答的设备分量相
+    同。
+    """
+    path, count = "trainer.average_tokens_across_devices", it.run.launch.all_processes
+    if it.written(path) and not it.get(path) and count > 1:
+        yield it.found(
+            path,
+            both(
+                f"average_tokens_across_devices is off with {count} processes",
+                f"{count} 个进程，却关闭了 average_tokens_across_devices",
+            ),
+            fix=both("leave it out: it is on by default", "去掉它：默认是打开的"),
+            change={path: True},
+        )
+
+
 @rule(
     "B104",
     "batch.eval",
@@ -209,7 +324,8 @@ def generation_keeps_many_caches(it: Subject) -> Iterator[Found]:
     length = it.get("generate.max_length")
     if not writes or shape is None or not length:
         return
-    held = kv_cache_bytes(shape, batch * beams, length, 2)
+    prefix = it.get("method.prefix.length") if it.get("method.name") == "ptuning" else 0
+    held = kv_cache_bytes(shape, batch * beams, length + (prefix or 0), 2)
     if held > 8 * GIB:
         yield it.found(
             "generate.num_beams" if beams > 1 else "batch.eval",

@@ -292,6 +292,38 @@ REMOVED = {
 }  # fmt: skip
 
 
+STEPS = "deepspeed.scheduler.params.total_num_steps"
+
+
+@rule(
+    "Z109",
+    STEPS,
+    severity="error",
+    source="https://github.com/huggingface/transformers/issues/29348",
+    flags=Example({**ZERO2, "schedule.max_steps": 3000, STEPS: 1000}),
+    allows=Example({**ZERO2, "schedule.max_steps": 3000, STEPS: 3000}),
+)
+def deepspeeds_schedule_is_of_another_length(it: Subject) -> Iterator[Found]:
+    """transformers holds total_num_steps against the steps that it has worked out, once the model
+    is loaded, and refuses a number that differs. Without transformers the rate reaches its end at
+    that step, and stays there or breaks off above it.
+
+    模型加载之后，transformers 会把 total_num_steps 与自己算出的步数比较，不同就拒绝。不经
+    transformers 时，学习率在那一步降到底，之后一直停在那里，或训练结束时还没有降完。
+    """
+    total, made = it.get(STEPS), it.forecast.steps
+    steps = made.steps if made is not None else it.get("schedule.max_steps")
+    if isinstance(total, int) and steps is not None and total != steps and it.get("launch.train"):
+        yield it.found(
+            STEPS,
+            both(
+                f"total_num_steps is {total:,}, and the run makes {steps:,} steps",
+                f"total_num_steps 为 {total:,}，而训练共 {steps:,} 步",
+            ),
+            fix=both('write "auto"', '写 "auto"'),
+        )
+
+
 @rule(
     "Z107",
     *REMOVED.values(),

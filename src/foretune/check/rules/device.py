@@ -170,7 +170,7 @@ def the_gpu_cannot_hold_the_model(it: Subject) -> Iterator[Found]:
     names = {"weight_bytes": "weights", "gradient_bytes": "gradients", "adam_bytes": "Adam"}
     zh = {"weight_bytes": "权重", "gradient_bytes": "梯度", "adam_bytes": "Adam"}
     yield it.found(
-        "method.name",
+        "method.name" if it.written("method.name") else "model.path",
         both(
             f"{size(needed)} ({', '.join(f'{names[n]} {size(v)}' for n, v in parts.items())}) "
             f"on {it.device.name}, which leaves {size(room)}",

@@ -8,10 +8,13 @@ from ...plan.parameters import targeted
 from ...text import sentence_list
 from ..finding import Found, both
 from ..rule import Example, Subject, rule
-from .examples import CHATGLM2
+from .examples import CHATGLM, CHATGLM2
 
 TOO_FAST = {"lora": 2e-3, "full": 2e-4}
 """Learning rates above which a run of the method mostly ends in NaN or noise."""
+
+TIED = ("lm_head", "output_layer", "embed_tokens", "word_embeddings", "wte")
+"""What families call their embedding and their output layer."""
 
 TOO_SLOW = {"ptuning": 1e-3, "lora": 1e-6}
 """And below which it mostly learns nothing within a usual number of steps."""
@@ -273,6 +276,76 @@ def the_prefix_gets_no_gradient(it: Subject) -> Iterator[Found]:
             both("use_reentrant with a prefix", "训练前缀时打开了 use_reentrant"),
             fix=both('write {"use_reentrant": false}', '写 {"use_reentrant": false}'),
         )
+
+
+@rule(
+    "M110",
+    "precision.quantize",
+    "method.name",
+    severity="note",
+    source="https://github.com/huggingface/peft/issues/2321",
+    flags=Example({"launch.train": True, "method.name": "lora", "precision.quantize": 4}),
+    allows=Example({"launch.train": True, "method.prefix.length": 128, "precision.quantize": 4}),
+)
+def the_adapter_learns_beside_rounded_weights(it: Subject) -> Iterator[Found]:
+    """The adapter makes up for the rounding of the packed base as well. Merged into the full
+    weights it meets others than it was trained on; merged and packed again, a small update is
+    rounded away. The answers then differ from those before merging.
+
+    适配器同时在弥补量化基座的舍入误差。合并到完整权重时，它遇到的不是训练时的权重；合并后再量化，较
+    小的更新会被舍掉。因此合并前后的回答会有差别。
+    """
+    bits = it.get("precision.quantize")
+    if it.get("launch.train") and it.get("method.name") == "lora" and bits is not None:
+        yield it.found(
+            "precision.quantize",
+            both(f"LoRA on a base in {bits} bits", f"在 {bits} 位基座上做 LoRA"),
+            fix=both(
+                "evaluate what you will use: the merged model, or base and adapter apart",
+                "评估实际要用的形式：合并后的模型，或基座加适配器",
+            ),
+        )
+
+
+@rule(
+    "M111",
+    "method.lora.targets",
+    "peft.modules_to_save",
+    severity="warning",
+    source="https://github.com/huggingface/peft/issues/2018",
+    flags=Example(
+        {"launch.train": True, "method.name": "lora", "method.lora.targets": ["lm_head"]},
+        model=CHATGLM,
+    ),
+    allows=Example(
+        {"launch.train": True, "method.name": "lora", "method.lora.targets": ["query_key_value"]},
+        model=CHATGLM,
+    ),
+)
+def one_of_two_tied_matrices_is_tuned(it: Subject) -> Iterator[Found]:
+    """Embedding and output layer are one tensor in this model. An adapter on one of them is merged
+    into both; two copies of them drift apart, and a merge keeps one.
+
+    该模型的词嵌入和输出层是同一个张量。只给其中一个加适配器，合并时两者都会改变；各存一份则会逐渐分
+    离，合并后只留下一份。
+    """
+    if it.shape is None or not it.shape.tied or it.get("method.name") != "lora":
+        return
+    for path in ("method.lora.targets", "peft.modules_to_save"):
+        named = [one for one in it.get(path) or () if str(one).rpartition(".")[2] in TIED]
+        if named and it.get("launch.train") and not it.get("peft.ensure_weight_tying"):
+            told = sentence_list(named)
+            yield it.found(
+                path,
+                both(
+                    f"{told} of a model whose embedding is its output layer",
+                    f"模型的词嵌入就是输出层，却单独训练 {told}",
+                ),
+                fix=both(
+                    "leave it out, or write ensure_weight_tying true in the adapter's config",
+                    "去掉它，或在适配器配置中写 ensure_weight_tying true",
+                ),
+            )
 
 
 @rule(

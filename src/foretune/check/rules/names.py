@@ -206,3 +206,31 @@ def one_thing_is_written_twice(it: Subject) -> Iterator[Found]:
             fix=both("leave one of them out", "只保留一个"),
             origin=origin,
         )
+
+
+@rule(
+    "N106",
+    "*",
+    severity="note",
+    source="https://github.com/deepspeedai/DeepSpeed/issues/5221",
+    flags=Example(DATA, notes=(_note("hostfile", "absent", HERE.format("--hostfile hostfile")),)),
+    allows=Example(DATA),
+)
+def a_file_that_is_named_is_not_there(it: Subject) -> Iterator[Found]:
+    """What it says is not known here, and none of it is checked. The deepspeed launcher goes on
+    without a hostfile that it does not find, on the GPUs of one machine; other programs stop.
+
+    它所写的内容这里不知道，也就没有检查。deepspeed 启动器找不到 hostfile 时只提示一句，然后仅用本机
+    的 GPU 继续；其他程序会停下。
+    """
+    for note, origin in told(it, "absent"):
+        path = next((one.path for one in it.run.settings if one.origin == origin), None)
+        yield it.found(
+            path or f"{ARGUMENT}{note.name}",
+            both(f"{note.name} is not there", f"找不到文件 {note.name}"),
+            fix=both(
+                "check it where the file is, or name it among the files",
+                "在有该文件的地方检查，或把它一并写在文件列表里",
+            ),
+            origin=origin,
+        )

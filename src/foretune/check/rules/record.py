@@ -115,7 +115,8 @@ def checkpoints_fill_the_disk(it: Subject) -> Iterator[Found]:
     moments = (
         2 if it.get("optim.name") in PLAIN_ADAM and not it.get("record.save_only_model") else 0
     )
-    each = checkpoint_bytes(ahead.trainable, moments)
+    copies = 2 if it.get("method.name") == "ptuning" else 1  # in two forms: see tune/prefix.py
+    each = checkpoint_bytes(ahead.trainable, copies, moments)
     if count * each >= MUCH:
         yield it.found(
             "record.save_total_limit",

@@ -167,10 +167,10 @@ def the_run_does_not_see_all_its_rows(it: Subject) -> Iterator[Found]:
         yield it.found(
             "schedule.max_steps",
             both(
-                f"{made.steps:,} steps of {made.total_batch:,} rows are {made.passes:.2f} of the "
-                f"{made.examples:,} rows",
-                f"{made.steps:,} 步、每步 {made.total_batch:,} 行，只覆盖 {made.examples:,} 行中的 "
-                f"{made.passes:.2f}",
+                f"{made.steps:,} steps of {made.total_batch:,} rows are {made.passes:.2g} of one "
+                f"pass over {made.examples:,} rows",
+                f"{made.steps:,} 步、每步 {made.total_batch:,} 行，只有 {made.examples:,} 行数据的 "
+                f"{made.passes:.2g} 遍",
             ),
             fix=both(
                 f"{made.steps_per_epoch:,} steps see every row once; leave it if the part is meant",

@@ -1,7 +1,5 @@
 """Accelerate's own settings: what its YAML file and `accelerate launch` have for themselves."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ..declare import Section, param

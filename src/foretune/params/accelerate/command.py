@@ -1,7 +1,5 @@
 """What only the command line of `accelerate launch` has, and its block for mpirun."""
 
-from __future__ import annotations
-
 from ..declare import Section, param
 
 

@@ -1,7 +1,5 @@
 """How accelerate compiles and computes: its blocks for torch.compile and for eight bits."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ..declare import Section, param

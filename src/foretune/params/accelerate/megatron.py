@@ -1,7 +1,5 @@
 """The megatron_lm_config block of accelerate's file."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ..declare import Section, param

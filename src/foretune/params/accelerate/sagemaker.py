@@ -1,7 +1,5 @@
 """Accelerate's keys for Amazon SageMaker."""
 
-from __future__ import annotations
-
 from ..declare import Section, param
 
 

@@ -1,7 +1,5 @@
 """The blocks of accelerate's file that shard a model: DeepSpeed, FSDP, parallelism."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ..declare import Section, param

@@ -22,6 +22,9 @@ __all__ = [
     "families", "family_of", "read_architecture",
 ]  # fmt: skip
 
+KEYS_ALONE = ("any_model", "decoder", "pretrained")
+"""Files here that declare keys which families share, and no family."""
+
 
 @cache
 def families() -> tuple[type[Family], ...]:
@@ -32,6 +35,8 @@ def families() -> tuple[type[Family], ...]:
 def _one_by_one() -> Iterator[type[Family]]:
     """The same, each file imported when its turn has come."""
     for module in pkgutil.iter_modules(__path__):
+        if module.name in KEYS_ALONE:
+            continue
         for found in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
             if (
                 isinstance(found, type)

@@ -1,8 +1,8 @@
 """What every file of a model's sizes declares, and what every config.json of transformers may hold,
 whatever the model.
-"""
 
-from __future__ import annotations
+Source: transformers 5.23.0, configuration_utils.py (PreTrainedConfig).
+"""
 
 import abc
 from collections.abc import Iterator, Mapping

@@ -7,8 +7,6 @@ No key of the published files names the variant, and all four have one model_typ
 to be known: see ``has_alibi`` and ``has_norm_head``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Protocol, Self
 

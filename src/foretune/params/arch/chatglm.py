@@ -3,8 +3,6 @@
 Source: THUDM/chatglm-6b, config.json and configuration_chatglm.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 

@@ -5,8 +5,6 @@ configuration_chatglm.py. The defaults are those of the published configuration 
 where config.json does not say it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 

@@ -4,8 +4,6 @@ Mistral and dozens of others took over.
 Source: transformers 5.23.0, models/llama, qwen2, qwen3, mistral and modeling_rope_utils.py.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from ..declare import param

@@ -4,8 +4,6 @@ Source: transformers 5.23.0, configuration_*.py and modeling_*.py of the four. T
 biases and norms alone, so they are counted by one function.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self
 

@@ -5,8 +5,6 @@ model.py (use_scaled_rope). The class keeps Meta's name. The weights are counted
 that they have in transformers, where they are trained.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -39,6 +37,9 @@ class ModelArgs(Family):
 
     Llama 3：前置归一化、对整个头旋转的位置编码、少量键值头，以及宽度由三个键算出的门控前馈层。
     """
+
+    saved_in: ClassVar[str] = "bfloat16"
+    """Meta's consolidated files; params.json does not say it."""
 
     published: ClassVar[dict[str, Any]] = {
         "dim": 4096,

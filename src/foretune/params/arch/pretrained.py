@@ -4,8 +4,6 @@
 Source: transformers 5.23.0, configuration_utils.py (PreTrainedConfig) and modeling_rope_utils.py.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 Kind = Literal["linear", "bias", "norm", "embedding", "head"]
@@ -82,6 +83,11 @@ class Shape:
         """Of a few sizes: sums over the weights are cached by shape, and asked for often."""
         return hash((self.hidden, self.layers, self.ffn, self.vocab, len(self.weights)))
 
+    experts: int = 0
+    """Feed-forward blocks that a layer chooses from for each token; 0 where it has one for all."""
+    experts_used: int = 0
+    """How many of them a token goes through."""
+
     @property
     def num_parameters(self) -> int:
         """Parameters of the model, tied ones once, a prefix not counted."""
@@ -90,13 +96,7 @@ class Shape:
     @property
     def linears(self) -> tuple[Linear, ...]:
         """The linear layers inside the blocks; the output layer is not among them."""
-        return tuple(
-            Linear(
-                weight.name.removesuffix(".weight"), weight.shape[1], weight.shape[0], weight.copies
-            )
-            for weight in self.weights
-            if weight.kind == "linear"
-        )
+        return _linears(self)
 
     @property
     def quantised_linears(self) -> tuple[Linear, ...]:
@@ -123,6 +123,15 @@ class Shape:
             *linear(f"{where}.trans.0", self.prefix_inputs, self.hidden, bias=True),
             *linear(f"{where}.trans.2", self.hidden, self.prefix_width, bias=True),
         )
+
+
+@cache
+def _linears(shape: Shape) -> tuple[Linear, ...]:
+    return tuple(
+        Linear(one.name.removesuffix(".weight"), one.shape[1], one.shape[0], one.copies)
+        for one in shape.weights
+        if one.kind == "linear"
+    )
 
 
 def linear(

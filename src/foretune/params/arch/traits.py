@@ -116,11 +116,11 @@ CHOICES: Mapping[str, Choice] = {
     "RoPE": Choice(
         Words("RoPE over the whole head", "对整个头旋转（RoPE）"),
         Words(
-            "queries and keys are turned in every layer, so that a score depends on the distance "
-            "of two tokens alone; the cache keeps turned keys, and the base of the angles "
-            "stretches to longer texts",
-            "每一层都旋转查询和键，注意力分数只取决于两个词元的距离；缓存中保存旋转后的键，增大角度的底数"
-            "可以支持更长的文本",
+            "queries and keys are turned in every layer, so that places enter a score as the "
+            "distance of two tokens alone; the cache keeps turned keys, and a larger base of the "
+            "angles stretches to longer texts",
+            "每一层都旋转查询和键，位置只以两个词元的距离进入注意力分数；缓存中保存旋转后的键，增大角度的"
+            "底数可以支持更长的文本",
         ),
     ),
     "half RoPE": Choice(

@@ -2,9 +2,9 @@
 
 The paper's code (tensorflow/tensor2tensor) has no config.json; the keys are those of
 `base.json` files as people write them for it. The defaults are the paper's base model.
-"""
 
-from __future__ import annotations
+Source: arXiv:1706.03762.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, Self

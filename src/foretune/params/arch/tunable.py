@@ -1,8 +1,8 @@
 """Keys that only tuning and storing a model is about: what foretune adds to the published ones, and
 what the ChatGLMs have of their own.
-"""
 
-from __future__ import annotations
+Source: THUDM/chatglm-6b and THUDM/chatglm2-6b, configuration_chatglm.py and quantization.py.
+"""
 
 from typing import Literal
 

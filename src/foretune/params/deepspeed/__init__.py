@@ -1,7 +1,5 @@
 """DeepSpeed's own settings: every key of ds_config.json that no concept of ours has."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ..declare import Section, param

@@ -1,7 +1,5 @@
 """The data_efficiency block of ds_config.json: curriculum, dynamic batches, dropped tokens."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ..declare import Section, param

@@ -1,7 +1,5 @@
 """The expert_parallel block of ds_config.json: the experts of a mixture dealt out to processes."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ..declare import Section, param

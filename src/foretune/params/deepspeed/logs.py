@@ -1,7 +1,5 @@
 """What DeepSpeed measures, prints and logs, in ds_config.json: profiler, monitors, loggers."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ..declare import Section, param

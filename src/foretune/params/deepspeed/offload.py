@@ -1,7 +1,5 @@
 """What ZeRO moves out of the GPU, in ds_config.json: offloading, ZenFlow, and how NVMe is read."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ..declare import Section, param

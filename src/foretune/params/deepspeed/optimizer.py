@@ -1,7 +1,5 @@
 """The optimizer and scheduler blocks of ds_config.json."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ..declare import Section, param

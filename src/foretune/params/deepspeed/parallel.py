@@ -1,7 +1,5 @@
 """The tensor_parallel, pipeline and hybrid_engine blocks of ds_config.json."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ..declare import Section, param

@@ -1,7 +1,5 @@
 """Number types in ds_config.json: fp16, bf16, torch_autocast, data_types, weight_quantization."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ..declare import Section, param

@@ -1,7 +1,5 @@
 """The zero_optimization block of ds_config.json: what ZeRO shares out, and in what portions."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ..declare import Section, param

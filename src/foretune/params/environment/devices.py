@@ -1,7 +1,5 @@
 """Environment variables about what computes, and how exactly."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field

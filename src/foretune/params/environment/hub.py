@@ -1,7 +1,5 @@
 """Environment variables about files from the hub, and what programs say."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field
@@ -209,4 +207,126 @@ class Hub(Section):
     common cause of errors at the start.
 
     优先查找动态库的文件夹。其中若有与 torch 不一致的 CUDA，常在启动时报错。
+    """
+
+    hf_token_path: Annotated[Text, Field(alias="HF_TOKEN_PATH")] = param(
+        None, source="huggingface_hub 1.32, constants.py"
+    )
+    """File in which `hf auth login` left the token.
+
+    `hf auth login` 保存令牌的文件。
+    """
+
+    hf_hub_disable_implicit_token: Annotated[Text, Field(alias="HF_HUB_DISABLE_IMPLICIT_TOKEN")] = (
+        param(None, source="huggingface_hub 1.32, constants.py")
+    )
+    """Send the stored token only where a program asks for it; private models then fail to load.
+
+    只有程序明确要求时才发送已保存的令牌；私有模型会因此加载失败。
+    """
+
+    hf_modules_cache: Annotated[Text, Field(alias="HF_MODULES_CACHE")] = param(
+        None, source="transformers 5.23.0, utils/hub.py"
+    )
+    """Folder for code that comes with a model. foretune runs none.
+
+    存放模型自带代码的文件夹。foretune 不运行这类代码。
+    """
+
+    hf_xet_cache: Annotated[Text, Field(alias="HF_XET_CACHE")] = param(
+        None, source="huggingface_hub 1.32, constants.py"
+    )
+    """Folder for pieces of files that were downloaded.
+
+    存放已下载文件分块的文件夹。
+    """
+
+    hf_assets_cache: Annotated[Text, Field(alias="HF_ASSETS_CACHE")] = param(
+        None, source="huggingface_hub 1.32, constants.py"
+    )
+    """Folder for files that libraries on top of the hub keep.
+
+    供上层库存放文件的文件夹。
+    """
+
+    xdg_cache_home: Annotated[Text, Field(alias="XDG_CACHE_HOME")] = param(
+        None, source="huggingface_hub 1.32, constants.py"
+    )
+    """Folder under which every cache lies that has no variable of its own.
+
+    没有单独设置变量的各种缓存都放在该文件夹下。
+    """
+
+    hf_hub_etag_timeout: Annotated[Text, Field(alias="HF_HUB_ETAG_TIMEOUT")] = param(
+        None, source="huggingface_hub 1.32, constants.py"
+    )
+    """Seconds to wait for the hub to say which version of a file it has; beyond them the cached one
+    is taken.
+
+    等待 hub 返回文件版本的秒数；超时则使用缓存中的文件。
+    """
+
+    hf_hub_disable_symlinks: Annotated[Text, Field(alias="HF_HUB_DISABLE_SYMLINKS")] = param(
+        None, source="huggingface_hub 1.32, constants.py"
+    )
+    """Copy files into a snapshot instead of linking them: versions of one model then take the disk
+    once each.
+
+    在快照中复制文件而不用符号链接；同一模型的每个版本都会各占一份磁盘空间。
+    """
+
+    hf_hub_disable_symlinks_warning: Annotated[
+        Text, Field(alias="HF_HUB_DISABLE_SYMLINKS_WARNING")
+    ] = param(None, source="huggingface_hub 1.32, constants.py")
+    """Do not warn where the disk has no links.
+
+    磁盘不支持符号链接时不再警告。
+    """
+
+    hf_hub_disable_shared_blobs: Annotated[Text, Field(alias="HF_HUB_DISABLE_SHARED_BLOBS")] = (
+        param(None, source="huggingface_hub 1.32, constants.py")
+    )
+    """Keep the files of every repository apart, even where they are equal.
+
+    各仓库的文件分开存放，即使内容相同。
+    """
+
+    hf_hub_disable_experimental_warning: Annotated[
+        Text, Field(alias="HF_HUB_DISABLE_EXPERIMENTAL_WARNING")
+    ] = param(None, source="huggingface_hub 1.32, constants.py")
+    """Do not warn of features that may change.
+
+    使用实验性功能时不再警告。
+    """
+
+    hf_hub_disable_update_check: Annotated[Text, Field(alias="HF_HUB_DISABLE_UPDATE_CHECK")] = (
+        param(None, source="huggingface_hub 1.32, constants.py")
+    )
+    """Do not ask whether there is a newer version of the client.
+
+    不检查客户端是否有新版本。
+    """
+
+    hf_debug: Annotated[Text, Field(alias="HF_DEBUG")] = param(
+        None, source="huggingface_hub 1.32, constants.py"
+    )
+    """Log every request to the hub.
+
+    记录对 hub 的每个请求。
+    """
+
+    disable_telemetry: Annotated[Text, Field(alias="DISABLE_TELEMETRY")] = param(
+        None, source="huggingface_hub 1.32, constants.py"
+    )
+    """Tell the hub nothing of what is used.
+
+    不向 hub 报告使用情况。
+    """
+
+    do_not_track: Annotated[Text, Field(alias="DO_NOT_TRACK")] = param(
+        None, source="huggingface_hub 1.32, constants.py"
+    )
+    """The same, as other programs read it, too.
+
+    同上，其他程序也读取它。
     """

@@ -1,7 +1,5 @@
 """Environment variables about how several processes find each other and exchange gradients."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field
@@ -217,4 +215,53 @@ class Processes(Section):
     """Network card over which processes on CPUs speak.
 
     CPU 进程之间通信所用的网卡。
+    """
+
+    loglevel: Annotated[Text, Field(alias="LOGLEVEL")] = param(
+        None, source="torch 2.13, distributed/elastic/utils/logging.py"
+    )
+    """How much torchrun says of itself.
+
+    torchrun 自身日志的详细程度。
+    """
+
+    python_exec: Annotated[Text, Field(alias="PYTHON_EXEC")] = param(
+        None, source="torch 2.13, distributed/run.py"
+    )
+    """The python that torchrun starts its processes with; without it, its own.
+
+    torchrun 启动进程所用的 python；不设置则用它自己的。
+    """
+
+    torchelastic_log_line_prefix_template: Annotated[
+        Text, Field(alias="TORCHELASTIC_LOG_LINE_PREFIX_TEMPLATE")
+    ] = param(None, source="torch 2.13, distributed/run.py")
+    """What stands in front of every line that torchrun passes on from its processes.
+
+    torchrun 转发各进程输出时每行的前缀。
+    """
+
+    torchelastic_signals_to_handle: Annotated[
+        Text, Field(alias="TORCHELASTIC_SIGNALS_TO_HANDLE")
+    ] = param(None, source="torch 2.13, distributed/elastic/multiprocessing/api.py")
+    """Signals that torchrun passes on to its processes; its option signals_to_handle sets it.
+
+    torchrun 转发给各进程的信号，由选项 signals_to_handle 设置。
+    """
+
+    torch_elastic_shutdown_timeout: Annotated[
+        Text, Field(alias="TORCH_ELASTIC_SHUTDOWN_TIMEOUT")
+    ] = param(None, source="torch 2.13, distributed/run.py")
+    """Seconds that torchrun gives its processes to end.
+
+    torchrun 等待各进程退出的秒数。
+    """
+
+    use_libuv: Annotated[Text, Field(alias="USE_LIBUV")] = param(
+        None, source="torch 2.13, distributed/rendezvous.py"
+    )
+    """Whether processes meet by a faster server. Off, it helps where torch was built without it, as
+    on Windows.
+
+    会合时是否使用更快的服务端。torch 编译时不含它（例如 Windows）时应关闭。
     """

@@ -1,7 +1,5 @@
 """Environment variables about trackers, DeepSpeed and accelerate."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field
@@ -147,4 +145,38 @@ class Tools(Section):
     """Check that all processes exchange tensors of one shape.
 
     检查各进程交换的张量形状是否一致。
+    """
+
+    flash_attention_deterministic: Annotated[Text, Field(alias="FLASH_ATTENTION_DETERMINISTIC")] = (
+        param(None, source="transformers 5.23.0, modeling_flash_attention_utils.py")
+    )
+    """Let the backward pass of FlashAttention add in one order: repeatable, slower, and with more
+    memory. full_determinism sets it.
+
+    让 FlashAttention 的反向按固定顺序累加：结果可重现，但更慢、更占显存。full_determinism 会设置
+    它。
+    """
+
+    use_hub_kernels: Annotated[Text, Field(alias="USE_HUB_KERNELS")] = param(
+        None, source="transformers 5.23.0, integrations/hub_kernels.py"
+    )
+    """Whether kernels may be taken from the hub in place of a model's own code.
+
+    是否允许用 hub 上的算子代替模型自身的代码。
+    """
+
+    transformers_disable_torch_check: Annotated[
+        Text, Field(alias="TRANSFORMERS_DISABLE_TORCH_CHECK")
+    ] = param(None, source="transformers 5.23.0, utils/import_utils.py")
+    """Do not look whether torch is new enough for a feature.
+
+    不检查 torch 版本是否满足某项功能。
+    """
+
+    tensorboard_logging_dir: Annotated[Text, Field(alias="TENSORBOARD_LOGGING_DIR")] = param(
+        None, source="transformers 5.23.0, integrations/integration_utils.py"
+    )
+    """Folder for TensorBoard's files; without it, a folder inside of the output folder.
+
+    TensorBoard 文件所在文件夹；不设置则在输出文件夹内。
     """

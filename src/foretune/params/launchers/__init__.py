@@ -2,8 +2,6 @@
 ``accelerate``, and what all launchers share is in ``launch``.
 """
 
-from __future__ import annotations
-
 from ..declare import Section, param
 from .deepspeed import DeepSpeedCommand
 from .torchrun import Torchrun

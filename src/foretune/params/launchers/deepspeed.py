@@ -1,7 +1,5 @@
 """Options of the deepspeed launcher, read in DeepSpeed 0.19.8 (launcher/runner.py)."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ..declare import Section, param

@@ -1,7 +1,5 @@
 """Options of torchrun, read in torch 2.13 (distributed/run.py)."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ..declare import Section, param

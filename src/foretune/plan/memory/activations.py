@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ...params.arch.shape import Shape
 from ..formula import formula
+from ..products import role
 from ..setup import Setup
 from .buffers import CHUNKS
 from .collectives import ordered, ring
@@ -56,12 +57,39 @@ def kept_scores(tokens: float, length: float, heads: float, per_score: float) ->
 
 
 @formula("bytes")
+def kept_mask(tokens: float, keys: float, bytes_each: int) -> float:
+    """The mask of attention as numbers that are added to the scores, the same for every head.
+
+    加到分数上的注意力掩码（数值形式），各头共用。
+    """
+    return tokens * keys * bytes_each
+
+
+@formula("bytes")
+def kept_prefix(micro: int, positions: int, width: int, bytes_each: int) -> int:
+    """The prefix of P-Tuning v2 for each row of a micro batch: keys and values of all layers.
+
+    P-Tuning v2 为微批次中每一行生成的前缀：各层的键与值。
+    """
+    return micro * positions * width * bytes_each
+
+
+@formula("bytes")
 def kept_by_feed_forward(tokens: float, ffn: float, copies: int, bytes_each: int) -> float:
     """Tensors inside the feed-forward block: its inputs to the activation and to the products.
 
     前馈层内部保留的张量：激活函数与各次相乘的输入。
     """
     return tokens * ffn * copies * bytes_each
+
+
+@formula("bytes")
+def kept_by_routing(tokens: float, hidden: int, experts: int, bytes_each: int) -> float:
+    """A token's inputs and outputs for each of its experts, put together by expert.
+
+    每个词元在其各个专家处的输入与输出，按专家归拢存放。
+    """
+    return tokens * hidden * experts * bytes_each
 
 
 @formula("bytes")
@@ -117,21 +145,31 @@ def block(shape: Shape, setup: Setup) -> Block:
     split = setup.parallel.tensor
     keys = shape.heads if kernels.repeats_keys else shape.kv_heads
     copies = (3 if kernels.gated else 1) + setup.full
+    prefix = 0 if setup.adapter is None else setup.adapter.prefix
     return Block(
         norms=_norms(shape, setup),
-        attention=kept_by_attention(
+        attention=_joined(shape, setup)
+        + kept_by_attention(
             tokens,
             shape.heads * shape.head_dim / split,
-            keys * shape.head_dim / split,
+            keys * shape.head_dim / split * (1 + prefix / setup.length),
             shape.heads / split,
             numbers.compute,
         ),
         scores=_scores(shape, setup),
         feed_forward=kept_by_feed_forward(
-            tokens, shape.ffn / split, copies - _recomputed(setup), numbers.compute
+            tokens, inner(shape) / split, copies - _recomputed(setup), numbers.compute
+        )
+        + kept_by_routing(
+            tokens / spread(setup), shape.hidden, shape.experts_used, 2 * numbers.compute
         ),
         adapters=_adapters(shape, setup),
     )
+
+
+def inner(shape: Shape) -> int:
+    """Width inside the feed-forward blocks that a token goes through."""
+    return shape.ffn * max(shape.experts_used, 1)
 
 
 def _recomputed(setup: Setup) -> int:
@@ -144,8 +182,7 @@ def _recomputed(setup: Setup) -> int:
 def _norms(shape: Shape, setup: Setup) -> float:
     kernels, numbers = setup.kernels, setup.precision
     tokens, local = setup.tokens, setup.tokens / spread(setup)
-    needed = setup.full or (setup.adapter is not None and setup.adapter.rank > 0)
-    output = numbers.compute if needed else 0
+    output = numbers.compute if setup.full or _shares_inputs(setup) else 0
     if kernels.compiled or kernels.layer_norm:
         inside = numbers.residual
     elif numbers.residual == 4:
@@ -159,17 +196,49 @@ def _norms(shape: Shape, setup: Setup) -> float:
     return kept + kept_by_norms(tokens, shape.hidden, kernels.norms, output) + mask
 
 
+def _joined(shape: Shape, setup: Setup) -> float:
+    """Queries and keys as one product with the values puts them out: they are turned to their
+    positions into others, and stay since the values lie between them. A prefix copies the values.
+    """
+    if setup.adapter is not None and setup.adapter.prefix:
+        return 0.0
+    if not any(role(one) == "all three" for one in shape.linears):
+        return 0.0
+    width = (shape.heads + shape.kv_heads) * shape.head_dim / setup.parallel.tensor
+    return setup.tokens * width * setup.precision.compute
+
+
+def made_prefix(shape: Shape, setup: Setup) -> float:
+    """What dropout has left of the prefix of every row; with checkpointing the prefix itself, in
+    float32: it goes into every block.
+    """
+    positions = 0 if setup.adapter is None else setup.adapter.prefix
+    each = 1 if setup.checkpointing == "none" else 1 + 4
+    return kept_prefix(setup.micro, positions, shape.prefix_width, each)
+
+
+def _shares_inputs(setup: Setup) -> bool:
+    """Whether LoRA keeps what the norms put out, and no copy of its own."""
+    adapter = setup.adapter
+    if adapter is None or not adapter.rank or adapter.dropout:
+        return False
+    return adapter.bytes_each == setup.precision.compute
+
+
 def _scores(shape: Shape, setup: Setup) -> float:
     kernels, numbers = setup.kernels, setup.precision
-    if kernels.attention != "eager":
-        return 0.0
+    positions = setup.length + (0 if setup.adapter is None else setup.adapter.prefix)
+    if kernels.attention != "eager":  # a prefix needs a mask, which the kernel takes as numbers
+        return (
+            kept_mask(setup.tokens, positions, numbers.compute) if positions > setup.length else 0.0
+        )
     per_score = 4 + (numbers.compute if numbers.compute < 4 else 0)
     if kernels.dropout:
         per_score += numbers.compute + 1
     if kernels.old_scores:
         per_score += 4
     heads = shape.heads / setup.parallel.tensor
-    return kept_scores(setup.tokens, setup.length, heads, per_score)
+    return kept_scores(setup.tokens, positions, heads, per_score)
 
 
 def _adapters(shape: Shape, setup: Setup) -> float:
@@ -186,21 +255,21 @@ def _adapters(shape: Shape, setup: Setup) -> float:
     return kept_by_adapters(setup.tokens, own, per_element, ranks) / setup.parallel.tensor
 
 
-def kept_by_block(shape: Shape, setup: Setup) -> float:
-    """Bytes that one block, on average, keeps until its backward pass."""
+def kept_by_block(shape: Shape, setup: Setup, whole: float) -> float:
+    """Bytes that one block, on average, keeps until its backward pass; ``whole`` where all is."""
     numbers, tokens, split = setup.precision, setup.tokens, setup.parallel.tensor
     local = tokens / spread(setup)
     entry = block_inputs(local, shape.hidden, 1, numbers.residual)
     match setup.checkpointing:
         case "none":
-            kept = block(shape, setup).total
+            kept = whole
         case "full":
             kept = entry
         case "selective layer":
-            kept = (entry + block(shape, setup).total) / 2
+            kept = (entry + whole) / 2
         case "selective op":
             queries, keys = shape.heads * shape.head_dim, shape.kv_width
-            products = queries + keys + shape.ffn
+            products = queries + keys + inner(shape)
             if shape.gated and not setup.kernels.compiled:  # the last one, which nothing needs
                 products += shape.hidden
             attention = queries * numbers.compute + 4 * shape.heads
@@ -215,7 +284,7 @@ def working(shape: Shape, setup: Setup) -> float:
     numbers, tokens, split = setup.precision, setup.tokens, setup.parallel.tensor
     compute = numbers.compute
     keys = shape.heads if setup.kernels.repeats_keys else shape.kv_heads
-    feed_forward = compute * (3 if setup.kernels.gated else 2) * shape.ffn / split
+    feed_forward = compute * (3 if setup.kernels.gated else 2) * inner(shape) / split
     queries = shape.heads * shape.head_dim / split
     attention = compute * (2 * queries + 2 * keys * shape.head_dim / split) + 4 * queries
     if setup.kernels.attention == "eager":
@@ -233,6 +302,7 @@ bits. In chunks: the scores of every chunk in 16 bits."""
 LOSS_SPLIT = 16.0
 """The same over a vocabulary that is split among ranks: torch/distributed/tensor/parallel/loss.py
 writes every operation out, and four float32 tensors are alive at once."""
+
 
 def loss(shape: Shape, setup: Setup) -> float:
     """Bytes of the scores while the loss is computed and taken back."""

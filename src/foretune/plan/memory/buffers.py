@@ -4,6 +4,8 @@ optimizer, what the allocator cannot give back, what CUDA takes for itself.
 
 from __future__ import annotations
 
+from functools import cache
+
 from ...params.arch.shape import Shape
 from ..counts import all_parameters, blocks, embedding, output_layer
 from ..devices import Device
@@ -69,6 +71,7 @@ def dequantised_bytes(largest: float, bytes_each: int) -> float:
     return largest * bytes_each
 
 
+@cache
 def root_parameters(shape: Shape) -> int:
     """Parameters outside the blocks."""
     return all_parameters(shape) - blocks(shape)
@@ -79,11 +82,13 @@ def head_parameters(shape: Shape) -> int:
     return output_layer(shape) or embedding(shape)
 
 
+@cache
 def block_parameters(shape: Shape) -> float:
     """Parameters of one block."""
     return blocks(shape) / max(shape.layers, 1)
 
 
+@cache
 def largest_matrix(shape: Shape) -> int:
     """Elements of the largest matrix inside a block."""
     return max((one.inputs * one.outputs for one in shape.linears), default=0)
@@ -112,7 +117,7 @@ def communication(shape: Shape, setup: Setup, trained: int) -> float:
         return gathered_bytes(
             root_parameters(shape) / split, block_parameters(shape) / split, numbers.compute
         )
-    if parallel.program == "deepspeed" and parallel.shards > 1:
+    if parallel.program == "deepspeed" and (parallel.shards > 1 or parallel.offload_optimizer):
         bucket = min(parallel.bucket, trained)
         held = deepspeed_bucket_bytes(bucket, numbers.gradients)
         if gathers(setup):

@@ -7,8 +7,9 @@ activations, a gradient), at its end (all gradients), or in the optimizer (all s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from ...params.arch.shape import Shape
@@ -18,7 +19,7 @@ from ..fitted import FITTED
 from ..flops import of_blocks
 from ..setup import Setup
 from . import buffers
-from .activations import block, kept_by_block, loss, spread, working
+from .activations import block, kept_by_block, loss, made_prefix, spread, working
 from .collectives import idle
 from .stages import Stage, part_of_model, stages
 from .states import (
@@ -35,7 +36,7 @@ from .states import (
 GIB = 2**30
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # frozen ones take twice as long to make
 class Parts:
     """Bytes inside the allocator at one moment, by what they are."""
 
@@ -55,9 +56,27 @@ class Parts:
         passing = self.activations + self.logits + self.cache
         return held + passing + self.communication + self.temporary
 
-    def and_(self, **more: float) -> Parts:
+    def and_(
+        self,
+        *,
+        gradients: float = 0.0,
+        activations: float = 0.0,
+        logits: float = 0.0,
+        cache: float = 0.0,
+        temporary: float = 0.0,
+    ) -> Parts:
         """With so much more of some parts."""
-        return replace(self, **{name: getattr(self, name) + more[name] for name in more})
+        return Parts(
+            weights=self.weights,
+            gradients=self.gradients + gradients,
+            optimizer=self.optimizer,
+            master=self.master,
+            activations=self.activations + activations,
+            logits=self.logits + logits,
+            cache=self.cache + cache,
+            communication=self.communication,
+            temporary=self.temporary + temporary,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +142,11 @@ def memory(
 
     ``answers`` is the length up to which evaluation generates, in ``eval_batch`` rows at once.
     """
-    of_stages = [_moments(shape, setup, stage) for stage in stages(shape, setup)]
+    first, *others = stages(shape, setup)
+    held = _held(shape, setup, first)
+    of_stages = [_moments(shape, setup, first, held)]
+    of_stages += [_moments(shape, setup, one, _held(shape, setup, one)) for one in others]
     moments = max(of_stages, key=lambda one: max(parts.total for parts in one.values()))
-    held = _held(shape, setup, stages(shape, setup)[0])
     rest = Parts(weights=held.weights)
     cache = kv_cache_bytes(shape, eval_batch, answers, setup.precision.compute)
     scores = eval_batch * (shape.vocab or 0) * 4
@@ -150,7 +171,13 @@ def memory(
 
 
 def _gradients(shape: Shape, setup: Setup) -> float:
-    """Bytes of all gradients that one rank keeps."""
+    """Bytes of all gradients that one rank keeps. Where DeepSpeed has the optimizer in main memory,
+    stages 2 and 3 hand each bucket of them on (stage_1_and_2.py, copy_grads_in_partition).
+    """
+    parallel = setup.parallel
+    handed_on = parallel.program == "deepspeed" and parallel.sharding in ("gradients", "all")
+    if parallel.offload_optimizer and handed_on:
+        return 0.0
     return _whole_gradients(shape, setup) / setup.parallel.shared("gradients")
 
 
@@ -197,10 +224,9 @@ def _held(shape: Shape, setup: Setup, stage: Stage) -> Parts:
     )
 
 
-def _moments(shape: Shape, setup: Setup, stage: Stage) -> dict[str, Parts]:
-    """Parts of one stage at each moment of the training step."""
+def _moments(shape: Shape, setup: Setup, stage: Stage, held: Parts) -> dict[str, Parts]:
+    """Parts of one stage at each moment of the training step, given what it holds between them."""
     numbers = setup.precision
-    held = _held(shape, setup, stage)
     gradients = 0.0 if setup.in_backward else _gradients(shape, setup)
     summed = setup.accumulation > 1 and not (setup.keeps_gradients or buffers.keeps_whole(setup))
     earlier = gradients if summed else 0.0
@@ -208,13 +234,14 @@ def _moments(shape: Shape, setup: Setup, stage: Stage) -> dict[str, Parts]:
     if summed and setup.parallel.sums_whole:
         earlier, later = _whole_gradients(shape, setup), 0.0
     outer = _outer_gradients(shape, setup, stage)
+    whole, inside = block(shape, setup).total, working(shape, setup)
     if setup.packing is not None:
-        unpacked = buffers.dequantised_bytes(buffers.largest_matrix(shape), numbers.compute)
-        held = held.and_(temporary=unpacked)
-    kept = kept_by_block(shape, setup) * stage.blocks * stage.waiting
+        largest = min(buffers.largest_matrix(shape), setup.packing.piece or math.inf)
+        inside += buffers.dequantised_bytes(largest, numbers.compute)
+    kept = kept_by_block(shape, setup, whole) * stage.blocks * stage.waiting
     local = setup.tokens / spread(setup)
     edge = shape.hidden * (local * numbers.residual + setup.tokens * numbers.compute)
-    whole, inside = block(shape, setup).total, working(shape, setup)
+    edge += made_prefix(shape, setup)
     begun = held.and_(gradients=earlier, activations=kept + edge)
     last = held.and_(gradients=earlier + later)
     done = held.and_(gradients=gradients if not setup.keeps_gradients else 0.0)

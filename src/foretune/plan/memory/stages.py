@@ -47,7 +47,7 @@ def _stages(layers: int, accumulation: int, parallel: Parallel) -> tuple[Stage, 
     count = parallel.pipeline
     if count == WHOLE:
         return (Stage(blocks=layers, embedding=True, head=True, waiting=1),)
-    found = []
+    found: list[Stage] = []
     for index in sorted({0, 1, count - 1}):
         ends = index in (0, count - 1)  # they have the embedding or the loss, and no block over
         each = layers // count if ends else -(-layers // count)

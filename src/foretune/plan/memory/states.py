@@ -8,7 +8,7 @@ from functools import cache
 from ...params.arch.shape import Shape
 from ..counts import all_parameters
 from ..formula import formula
-from ..setup import Packing, Setup
+from ..setup import Adapter, Packing, Setup
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 """Of one number."""
@@ -104,9 +104,11 @@ def kv_cache_bytes(shape: Shape, batch: int, length: int, bytes_each: int) -> in
 
 def trained(shape: Shape, setup: Setup) -> int:
     """Parameters that train."""
-    adapter = setup.adapter
-    if adapter is None:
-        return all_parameters(shape)
+    return all_parameters(shape) if setup.adapter is None else _of_adapter(shape, setup.adapter)
+
+
+@cache
+def _of_adapter(shape: Shape, adapter: Adapter) -> int:
     lora = sum((one.inputs + one.outputs) * one.copies for one in adapter.adapted(shape))
     prefix = shape.prefix_weights(adapter.prefix, projection=adapter.projection)
     counted = sum(one.num_parameters for one in prefix) if adapter.prefix else 0

@@ -11,8 +11,8 @@ from typing import Literal
 
 from ...params.run import Run
 from ..devices import Device, devices
-from ..memory.peak import GIB, Memory
-from ..verdict import USABLE
+from ..memory.peak import Memory
+from ..setup import Setup
 from .candidate import Candidate, Outcome
 from .choice import Choice, choice_of
 from .front import front
@@ -27,7 +27,7 @@ forecast's own interval.
 """
 WEIGHTS = {
     "micro": 1, "total": 6, "padding": 1, "checkpointing": 1, "mixed": 3, "sharding": 3,
-    "offload": 3, "gpus": 2, "quantize": 5, "method": 9, "tensor": 9, "pipeline": 9, "context": 9,
+    "offload": 3, "gpus": 1, "quantize": 5, "method": 9, "tensor": 9, "pipeline": 9, "context": 9,
 }  # fmt: skip
 """How large a change is: least where the run computes the same numbers as before, most where
 another thing is trained."""
@@ -101,6 +101,16 @@ class Answer:
         at = self._search(outcome).place(outcome.choice)._replace(setup=outcome.setup)
         return held(self.task, outcome.offer, at)
 
+    def usual(self, outcome: Outcome) -> Setup:
+        """The setup of an outcome at rows of a usual length."""
+        return replace(outcome.setup, length=self._search(outcome).place(outcome.choice).usual)
+
+    @property
+    def free(self) -> frozenset[str]:
+        """The dimensions that were gone through."""
+        spaces = [replace(self.space, offer=one) for one in self.offers]
+        return frozenset(name for space in spaces for name in space.free)
+
     def _search(self, outcome: Outcome) -> Search:
         space = replace(self.space, offer=outcome.offer)
         return Search(task=self.task, space=space, found=Found())
@@ -126,7 +136,7 @@ def answer(
         free_batch: let the rows of an optimizer step be any number.
     """
     clock = time.perf_counter()
-    spaces = [_space(task, offer, keep, free_batch) for offer in offers]
+    spaces = [space_of(task, offer, keep, free_batch) for offer in offers]
     found = Found()
     for space in spaces:
         Search(task=task, space=space, found=found).go()
@@ -147,7 +157,7 @@ def answer(
     )  # fmt: skip
 
 
-def _space(task: Task, offer: Offer, keep: frozenset[str], free_batch: bool) -> Space:
+def space_of(task: Task, offer: Offer, keep: frozenset[str], free_batch: bool) -> Space:
     run = task.resolved(task.written)
     setup = task.setup(run, run.launch.all_processes)
     written = choice_of(run, setup)
@@ -247,7 +257,7 @@ def _nearest(task: Task, space: Space, failures: Sequence[Failure]) -> Nearest |
         return None
     least = min((one.least for one in failures), key=lambda one: one.used)
     sizes = sorted(devices(), key=lambda one: one.memory_gb)
-    holds = [one for one in sizes if one.memory_gb * GIB * USABLE >= least.fit.high]
+    holds = [one for one in sizes if one.fp16 and one.usable >= least.fit.high]
     return Nearest(
         least=least,
         device=holds[0] if holds else None,

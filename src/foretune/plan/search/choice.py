@@ -214,8 +214,9 @@ def _zero(choice: Choice, *, own: bool) -> dict[str, Any]:
 def _launch(choice: Choice, run: Run, offer: Offer) -> dict[str, Any]:
     each, nodes = offer.spread(choice.gpus)
     found: dict[str, Any] = {"launch.processes": each, "launch.nodes": nodes}
+    others = ("python",) if choice.sharding.startswith("zero") else ("python", "deepspeed")
     if choice.gpus > 1 or choice.sharding != "none":
-        if run.launch.launcher == "python":
+        if run.launch.launcher in others:
             found["launch.launcher"] = "torchrun"
     else:
         found["launch.launcher"] = "python"

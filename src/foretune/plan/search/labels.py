@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from ...params.declare import Words
+from ...text import size
 from ..memory.peak import Memory
 from ..view.content import PARTS, Say
 from .candidate import Outcome
 from .choice import Choice
 
-METHODS = {"ptuning": "P-Tuning v2", "lora": "LoRA", "full": "full"}
+METHODS = {
+    "ptuning": Words("P-Tuning v2", "P-Tuning v2"),
+    "lora": Words("LoRA", "LoRA"),
+    "full": Words("full", "全参数"),
+}
 SHARDS = {"none": "", "zero-1": "ZeRO-1", "zero-2": "ZeRO-2", "zero-3": "ZeRO-3", "fsdp": "FSDP"}
 HELD = ("weights", "gradients", "optimizer", "master", "communication")
 """What lies in memory whatever the batch is."""
 
 
 def label(choice: Choice, say: Say, others: Sequence[Choice] = ()) -> str:
-    """A place in words. What it shares with all ``others`` is left out, the batch never."""
+    """A place in words. What it shares with all ``others`` is left out, the batch never; without
+    others, what it does not do.
+    """
 
     def tells(name: str) -> bool:
-        return not others or any(getattr(one, name) != getattr(choice, name) for one in others)
+        if not others:
+            return bool(getattr(choice, name)) or name == "checkpointing"
+        return any(getattr(one, name) != getattr(choice, name) for one in others)
 
     found = list(_words(choice, say, tells))
     found.append(say("micro batch", "微批次") + f" {choice.micro} × {choice.accumulation}")
     return say(", ", "，").join(found)
 
 
-def _words(choice: Choice, say: Say, tells: Tells) -> Iterator[str]:
+def _words(choice: Choice, say: Say, tells: Callable[[str], bool]) -> Iterator[str]:
     if tells("gpus"):
         yield f"{choice.gpus:,} GPU" + say("s" if choice.gpus > 1 else "", "")
     if tells("method"):
-        yield say.words(METHOD_WORDS[choice.method])
+        yield say.words(METHODS[choice.method])
     if tells("quantize"):
         yield f"int{choice.quantize}" if choice.quantize else say("base not packed", "基座不量化")
     if tells("mixed"):
@@ -65,8 +75,6 @@ def why(need: Memory, limit: float, say: Say) -> str:
     """Which parts are over the limit: those that are there whatever the batch is, if they alone
     are, else what does not go beside them.
     """
-    from ...text import size
-
     parts = max(need.phases.values(), key=lambda one: one.total)
     found = {name: getattr(parts, name) for name in PARTS if hasattr(parts, name)}
     found |= {"context": need.context, "fragmentation": need.fragmentation}

@@ -91,6 +91,23 @@ class Space:
                         )  # fmt: skip
                         yield from self._parallel(one)
 
+    @property
+    def free(self) -> frozenset[str]:
+        """The dimensions that have more than one value here."""
+        several = {
+            "batch": self.total is None or self.total > 1,
+            "checkpointing": True,
+            "sharding": True,
+            "offload": True,
+            "precision": len(self._mixed()) > 1,
+            "quant": any(len(self._quantize(one)) > 1 for one in self._methods()),
+            "padding": len(self._padding()) > 1,
+            "method": len(self._methods()) > 1,
+            "gpus": len(self._gpus()) > 1,
+            "parallel": self.offer.count >= SPREAD_FROM and "full" in self._methods(),
+        }
+        return frozenset(name for name, is_so in several.items() if is_so) - self.held
+
     def batches(self, base: Choice) -> list[tuple[int, int]]:
         """(micro, accumulation) that may be used at a place; none where its GPUs cannot share out
         the total batch.

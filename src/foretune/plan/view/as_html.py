@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from ..forecast import Forecast, training_log
-from .content import Bar, Chart, Say, Section, sections
+from .content import Bar, Chart, Say, Section, module_lines, sections
 
 WIDTH = 640
 """Of a plot."""
@@ -78,9 +78,9 @@ def _body(forecast: Forecast, language: str) -> Iterator[str]:
 def _modules(forecast: Forecast, language: str) -> Iterator[str]:
     """Every weight by its name, folded away."""
     say = Say(language)
-    whole = next(one for one in sections(forecast, language, modules=True))
     words = say("every weight by its name", "逐个权重")
-    yield f"<details><summary>{words}</summary>{table(whole.lines[2:])}</details>"
+    rows = list(module_lines(forecast, language))
+    yield f"<details><summary>{words}</summary>{table(rows)}</details>"
 
 
 def _section(section: Section) -> Iterator[str]:

@@ -7,10 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from ...facts import DataFacts
-from ..evidence import MEMORY_ROWS, TIME_ROWS, method_of
+from ..evidence import MEMORY_ROWS, SEEN, TIME_ROWS, method_of
 from ..forecast import Forecast
 from ..memory.peak import Memory, Parts
 from ..parameters import added_weights
+from ..row_length import padded_of
 from ..setup import Setup
 from ..step_time import tokens_per_second, utilisation
 from ..version import installed
@@ -102,11 +103,14 @@ def _tokens(forecast: Forecast) -> Part:
     measured = train is not None and train.tokens is not None
     steps = forecast.length.steps if forecast.length is not None else None
     in_step = None if usual is None else round(usual.step_tokens)
+    padded = padded_of(forecast.run, forecast.facts)
     return {
         "measured": measured,
         "useful": train.tokens if train is not None else None,
         "trained": train.trained_tokens if train is not None else None,
         "at_the_constant_length": train.padded_tokens if train is not None else None,
+        "padded": None if padded is None else round(padded.tokens),
+        "padded_within": None if padded is None else padded.within,
         "longest": train.longest if train is not None else None,
         "trained_in_all": forecast.tokens_trained,
         "length_of_longest_batch": None if forecast.setup is None else forecast.setup.length,
@@ -267,6 +271,8 @@ def _basis(forecast: Forecast) -> dict[str, Any]:
         "assumed": [words.en for words in forecast.assumptions],
         "notes": [str(note) for note in forecast.run.notes],
         "method": method,
+        "family": forecast.family,
+        "published_runs_are_of_this_family": forecast.family in SEEN,
         "published_runs_behind_memory": MEMORY_ROWS[method],
         "published_runs_behind_time": TIME_ROWS[method],
         "setup": None if forecast.setup is None else of_setup(forecast.setup),

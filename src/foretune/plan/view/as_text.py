@@ -18,7 +18,7 @@ NARROW = 24
 
 def as_text(forecast: Forecast, language: str = "en") -> str:
     """All of the forecast, as lines."""
-    return "\n".join(_lines(forecast, language))
+    return "\n".join(_lines(forecast, language)).lstrip("\n")
 
 
 def _lines(forecast: Forecast, language: str) -> Iterator[str]:

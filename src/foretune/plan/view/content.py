@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, fields
 
 from ...params.declare import Words
 from ...text import in_language, number, sentence_list, size
-from ..evidence import MEMORY_ROWS, TIME_ROWS, behind, method_of
+from ..counts import blocks, embedding, last_norm, output_layer
+from ..evidence import behind, method_of
 from ..forecast import Forecast, training_log
 from ..memory.peak import Memory, Parts
 from ..parameters import added_weights
@@ -130,24 +131,38 @@ def _parameters(forecast: Forecast, language: str, modules: bool) -> Section | N
     if shape is None or forecast.total is None:
         return None
     added = added_weights(forecast.run, shape)
-    lines: list[tuple[str, str]] = []
-    if modules:
-        for one in (*shape.weights, *added):
-            trains = one in added or not added
-            copies = f"{one.copies} × " if one.copies > 1 else ""
-            sizes = " × ".join(map(str, one.shape))
-            marks = say("trains", "参与训练") if trains else say("frozen", "冻结")
-            tied = say(", tied", "，绑定") if one.tied else ""
-            lines.append((one.name, f"{copies}({sizes}) = {one.num_parameters:,} · {marks}{tied}"))
+    parts = {
+        say("embedding", "词嵌入"): embedding(shape),
+        say(f"{shape.layers} blocks", f"{shape.layers} 个块"): blocks(shape),
+        say("output layer", "输出层"): output_layer(shape),
+        say("norms and the rest", "归一化及其余"): last_norm(shape),
+        say("added", "附加"): sum(one.num_parameters for one in added),
+    }
     return Section(
         name="parameters",
         title=say("parameters", "参数"),
         lines=(
             (say("in all", "合计"), f"{forecast.total:,}"),
             (say("trained", "参与训练"), f"{forecast.trainable:,}"),
-            *lines,
+            *((label, f"{count:,}") for label, count in parts.items() if count),
+            *(module_lines(forecast, language) if modules else ()),
         ),
     )
+
+
+def module_lines(forecast: Forecast, language: str) -> Iterator[tuple[str, str]]:
+    """Every weight by its name: its size, how many there are, whether it trains."""
+    say, shape = Say(language), forecast.shape
+    if shape is None:
+        return
+    added = added_weights(forecast.run, shape)
+    for one in (*shape.weights, *added):
+        trains = one in added or not added
+        copies = f"{one.copies} × " if one.copies > 1 else ""
+        sizes = " × ".join(map(str, one.shape))
+        marks = say("trains", "参与训练") if trains else say("frozen", "冻结")
+        tied = say(", tied", "，绑定") if one.tied else ""
+        yield one.name, f"{copies}({sizes}) = {one.num_parameters:,} · {marks}{tied}"
 
 
 def _rows(forecast: Forecast, language: str) -> Section | None:
@@ -183,6 +198,13 @@ def _rows(forecast: Forecast, language: str) -> Section | None:
     return Section(name="steps", title=say("steps and tokens", "步数与词元"), lines=tuple(lines))
 
 
+def _of(forecast: Forecast) -> tuple[str, str | None, int | None]:
+    """What published runs are looked up by: method, family, generation of the device."""
+    hardware = forecast.hardware
+    generation = None if hardware is None else hardware.generation
+    return method_of(forecast.run), forecast.family, generation
+
+
 def _memory(forecast: Forecast, language: str) -> Section | None:
     say, held, fit = Say(language), forecast.memory, forecast.fit
     if held is None:
@@ -205,7 +227,7 @@ def _memory(forecast: Forecast, language: str) -> Section | None:
                 ),
             )
         )
-    rows = MEMORY_ROWS[method_of(forecast.run)]
+    proof = say.words(behind("memory", *_of(forecast)))
     path = (
         say("from a traced step", "由追踪的一步得出")
         if forecast.traced
@@ -228,8 +250,7 @@ def _memory(forecast: Forecast, language: str) -> Section | None:
                 else Bar(label=say("limit", "上限"), value=fit.limit, shown=size(fit.limit)),
             ),
         ),
-        remarks=(f"{path}; {say.words(behind(rows))}" if language == "en"
-                 else f"{path}；{say.words(behind(rows))}",),
+        remarks=(f"{path}; {proof}" if language == "en" else f"{path}；{proof}",),
     )  # fmt: skip
 
 
@@ -307,7 +328,7 @@ def _time(forecast: Forecast, language: str) -> Section | None:
         for name, words in WORK.items()
         if (value := getattr(time, name) * time.factor) > 0
     ]
-    rows = behind(TIME_ROWS[method_of(forecast.run)])
+    rows = behind("time", *_of(forecast))
     return Section(
         name="time",
         title=say("time", "时间"),

@@ -137,7 +137,9 @@ class Flash(torch.autograd.Function):
     """FlashAttention, which keeps what goes in and what comes out."""
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, p: float, causal: bool, scale: Any) -> Any:
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, p: float, causal: bool, scale: Any
+    ) -> Any:
         out, lse, _, _, max_q, max_k, seed, offset, _ = aten._scaled_dot_product_flash_attention(
             q, k, v, p, causal, False, scale=scale
         )

@@ -39,12 +39,12 @@ class Sizes:
 
 
 def sizes_of(config: PreTrainedConfig) -> Sizes:
-    """Few enough blocks to be quick, of every kind, with two that lie in the middle."""
+    """Few enough blocks to be quick: the kinds at both ends as they are in the whole model."""
     layers = num_layers(config)
     period = _period(getattr(config, "layer_types", None) or ["one"])
     even = all(getattr(config, key, same) in (same, None) for key, same in UNEVEN.items())
-    fewest = next(few for few in range(max(3, period), layers + period + 3)
-                  if (layers - few) % period == 0)  # fmt: skip
+    fewest = max(4, 2 * period)
+    fewest += (layers - fewest) % period
     if not even or fewest + period >= layers:
         return Sizes(layers, (layers,))
     return Sizes(layers, (fewest, fewest + period))
@@ -93,13 +93,16 @@ def planned(run: Run) -> Planned:
     chosen = loading(run)
     asked: Any = chosen.get("quantization_config")
     config: PreTrainedConfig = chosen["config"]
-    bits = asked.bits if asked is not None else 0 if chosen.get("dequantize") else packed_bits(config)
+    bits = (
+        asked.bits if asked is not None else 0 if chosen.get("dequantize") else packed_bits(config)
+    )
     return Planned(config, chosen["dtype"], chosen.get("attn_implementation"), bits)
 
 
 def build(plan: Planned, layers: int, run: Run) -> nn.Module:
     """The model with its method on torch's meta device, as the trainer would have it."""
     config: Any = with_layers(plan.config, layers)
+    config.use_cache = False  # as the trainer sets it
     if plan.bits and isinstance(config, PublishedConfig):
         for key in ("quantization_bit", "quantization_config"):
             if hasattr(config, key):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -34,6 +34,8 @@ class Taken:
     step: int
     scores: bool
     """Whether it holds something for every entry of the vocabulary."""
+    op: str
+    """The operation that made it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +82,26 @@ class Recorder(TorchDispatchMode):
         out = func(*args, **kwargs)
         for tensor in tree_leaves(out):
             if isinstance(tensor, Tensor):
-                self.see(tensor)
+                self.see(tensor, func.__name__)
         self._workspace(func, args)
         if (packet := func._overloadpacket) in flop_registry:
             counted = flop_registry[packet](*args, **kwargs, out_val=out)
             self.record.flops[self.step] = self.record.flops.get(self.step, 0) + counted
         return out
 
-    def see(self, tensor: Tensor) -> None:
+    def see(self, tensor: Tensor, op: str) -> None:
         """Notes a tensor's storage, if it is on the traced device and new."""
         if tensor.device.type != DEVICE:
             return
         storage = tensor.untyped_storage()
         if storage not in self._keys:
-            key = self._take(storage.nbytes(), self._of_scores(tensor))
+            key = self._take(storage.nbytes(), op, self._of_scores(tensor))
             self._keys[storage] = key
             weakref.finalize(storage, self.record.events.append, Given(key))
+
+    def stopped(self) -> Record:
+        """The record up to now: the end of the program is none of it."""
+        return replace(self.record, events=list(self.record.events))
 
     def gradients_are(self, parameters: Iterable[Tensor]) -> None:
         """Notes which storages are gradients now."""
@@ -103,10 +109,10 @@ class Recorder(TorchDispatchMode):
             if one.grad is not None and (key := self._keys.get(one.grad.untyped_storage())):
                 self.record.gradients.add(key)
 
-    def _take(self, size: int, scores: bool = False) -> int:
+    def _take(self, size: int, op: str, scores: bool = False) -> int:
         self._next += 1
         stage = "recompute" if self._repeats else self.stage
-        taken = Taken(self._next, size, stage, self.place, self.step, scores)
+        taken = Taken(self._next, size, stage, self.place, self.step, scores, op)
         self.record.events.append(taken)
         return self._next
 
@@ -135,4 +141,4 @@ class Recorder(TorchDispatchMode):
         size = rows * (-(-width // 32) * 32) * 4 + rows * 4
         if key.shape[1] != heads:
             size += 2 * batch * heads * key.shape[2] * width * query.element_size()
-        self.record.events.append(Given(self._take(size)))
+        self.record.events.append(Given(self._take(size, "workspace")))

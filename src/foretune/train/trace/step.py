@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from accelerate.utils import convert_outputs_to_fp32
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from transformers import Seq2SeqTrainer
+from transformers import AttentionMaskInterface, Seq2SeqTrainer
+from transformers.masking_utils import causal_mask_function, sdpa_mask
 
 from ...params.run import Run
+from ...plan.of_run import mixed_of
+from ...tune.prefix_attention import NAME
 from ..arguments import arguments_of
 from ..trainer import smoothed_loss
+from . import Step
 from .device import DEVICE, Casts
 from .model import Planned, build, move, places
 from .record import Record, Recorder
 
 STEPS = 2
-"""Steps that are traced: the first makes the optimizer's states, the second is as all that follow."""
+"""Steps that are traced: the first makes the optimizer's states, all others are as the second."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """One step, as far as the run does not say it itself."""
-
-    micro: int
-    length: int
-    """Tokens of a row; of the answer, where an encoder reads the prompt."""
-    source: int
-    """Tokens that an encoder reads."""
-    accumulation: int
-
-
-def trace(run: Run, plan: Planned, layers: int, asked: Asked, casts: Casts) -> Record:
+def trace(run: Run, plan: Planned, layers: int, asked: Step, casts: Casts) -> Record:
     """Runs ``STEPS`` optimizer steps with so many blocks, and tells what they take."""
+    one_text_a_row()
     model: Any = build(plan, layers, run)
     config = model.config
     recorder = Recorder(casts, getattr(config, "vocab_size", None) or config.padded_vocab_size)
@@ -51,7 +43,23 @@ def trace(run: Run, plan: Planned, layers: int, asked: Asked, casts: Casts) -> R
         for number in range(STEPS):
             recorder.step = number
             _step(run, model, optimizer, asked, recorder)
-    return recorder.record
+        return recorder.stopped()
+
+
+def one_text_a_row() -> None:
+    """Tells transformers' masks that a row is one text. They look for packed texts at positions
+    that start again; where positions have no values they take all rows for packed, and make a mask
+    that the real step does not have.
+    """
+
+    def mask(**asked: Any) -> Tensor | None:
+        plain = asked.get("mask_function") is causal_mask_function
+        if asked.get("attention_mask") is None and not plain:
+            asked["allow_is_causal_skip"] = True
+        return sdpa_mask(**asked)
+
+    for name in ("sdpa", NAME):
+        AttentionMaskInterface.register(name, mask)
 
 
 def optimizer_of(run: Run, model: nn.Module) -> torch.optim.Optimizer:
@@ -67,7 +75,7 @@ def optimizer_of(run: Run, model: nn.Module) -> torch.optim.Optimizer:
 
 
 def _step(
-    run: Run, model: Any, optimizer: torch.optim.Optimizer, asked: Asked, recorder: Recorder
+    run: Run, model: Any, optimizer: torch.optim.Optimizer, asked: Step, recorder: Recorder
 ) -> None:
     trained = [one for one in model.parameters() if one.requires_grad]
     loss_of = _loss(run, model)
@@ -88,7 +96,7 @@ def _step(
 
 def _loss(run: Run, model: Any) -> Callable[[dict[str, Tensor]], Tensor]:
     """The loss of a batch, with autocast around it as accelerate puts it there."""
-    mixed = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(run.precision.mixed)
+    mixed = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(mixed_of(run))
     forward = model if mixed is None else convert_outputs_to_fp32(model.__call__)
     smoothing = run.optim.label_smoothing
     own = smoothed_loss(smoothing, 0 if model.config.is_encoder_decoder else 1)
@@ -105,7 +113,7 @@ def _loss(run: Run, model: Any) -> Callable[[dict[str, Tensor]], Tensor]:
     return loss
 
 
-def _batch(model: Any, asked: Asked) -> dict[str, Tensor]:
+def _batch(model: Any, asked: Step) -> dict[str, Tensor]:
     """What the collator hands to the model."""
 
     def ids(length: int) -> Tensor:
@@ -118,18 +126,38 @@ def _batch(model: Any, asked: Asked) -> dict[str, Tensor]:
 
 
 def _mark(model: nn.Module, recorder: Recorder) -> None:
-    """The recorder is told which block computes, forward and backward."""
-    last = [place for _, place in places(model)][-1:]
-    for block, place in places(model):
-        block.register_forward_pre_hook(_enters(recorder, place), with_kwargs=True)
-        block.register_forward_hook(_leaves(recorder, place, "loss" if [place] == last else place))
+    """The recorder is told which block computes: forward when it is entered, backward when the
+    gradient of what it has put out is there.
+    """
+    found = list(places(model))
+    for number, (block, place) in enumerate(found):
+        block.register_forward_pre_hook(_entering(recorder, place), with_kwargs=True)
+        last = number == len(found) - 1
+        block.register_forward_hook(_leaving(recorder, place, "loss" if last else place))
 
 
-def _enters(recorder: Recorder, place: str) -> Callable[..., None]:
-    def before(module: nn.Module, args: Any, kwargs: Any) -> None:
+def _entering(recorder: Recorder, place: str) -> Callable[..., None]:
+    def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
         recorder.place = place
-        hidden = args[0] if args else next(iter(kwargs.values()))
-        if recorder.stage == "forward" and isinstance(hidden, Tensor) and hidden.requires_grad:
-            hidden.register_hook(_comes_to(recorder, "inputs" if "first" in place else place))
+        if place.endswith("first block"):
+            hidden = args[0] if args else kwargs.get("hidden_states")
+            _when_its_gradient_comes(hidden, recorder, "inputs")
 
-    return before
+    return enter
+
+
+def _leaving(recorder: Recorder, place: str, behind: str) -> Callable[..., None]:
+    def leave(module: nn.Module, args: Any, output: Any) -> None:
+        recorder.place = behind
+        hidden = output[0] if isinstance(output, tuple) else output
+        _when_its_gradient_comes(hidden, recorder, place)
+
+    return leave
+
+
+def _when_its_gradient_comes(hidden: Any, recorder: Recorder, place: str) -> None:
+    def moved(gradient: Tensor) -> None:
+        recorder.place = place
+
+    if recorder.stage == "forward" and isinstance(hidden, Tensor) and hidden.requires_grad:
+        hidden.register_hook(moved)

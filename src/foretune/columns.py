@@ -12,7 +12,8 @@ from collections.abc import Iterator
 NARROWEST, USUAL, WIDEST = 40, 100, 110
 NO_LINE_STARTS_WITH = "，。；：！？、）》”,.;:!?)]%"
 NO_LINE_ENDS_WITH = "（《“("
-PIECE = re.compile(r"\s+|[^\s\u2e80-\uffff]+|[\u2e80-\uffff]")
+PIECE = re.compile(r"\s+|[!-\u2e7f]+|.")
+"""A blank, a word of letters, or one Chinese character."""
 
 
 def columns(text: str) -> int:
