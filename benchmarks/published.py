@@ -40,6 +40,7 @@ from published_rows import (
     read,
 )
 
+from foretune.errors import UserError
 from foretune.plan.fitted import FITTED, FITTED_TIMES_ON, Fitted
 from foretune.plan.memory.peak import memory
 from foretune.plan.step_time import step_time
@@ -74,7 +75,7 @@ class Result:
     @property
     def new(self) -> bool:
         """Software of 2024 or later, as far as the row says."""
-        return (self.row.get("date") or "") >= NEW
+        return str(self.row.get("date") or "") >= NEW
 
 
 def results(rows: Iterable[Row]) -> tuple[list[Result], list[tuple[Row, bool]], Counter[str]]:
@@ -85,12 +86,16 @@ def results(rows: Iterable[Row]) -> tuple[list[Result], list[tuple[Row, bool]], 
     for row in rows:
         try:
             planned = read(row)
+            told = [one for one in _of_row(row, planned) if one.measured > 0 and one.forecast > 0]
+            fitting = fits(row, planned)
         except SkippedError as reason:
             skipped[str(reason)] += 1
             continue
-        told = list(_of_row(row, planned))
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, UserError):
+            skipped["a value of another kind"] += 1
+            continue
         if row.get("status") == "OOM":
-            full.append((row, not fits(row, planned)))
+            full.append((row, not fitting))
         elif not told:
             skipped["no figure that is forecast"] += 1
         found += told
@@ -160,7 +165,7 @@ def worst(found: Sequence[Result], count: int) -> None:
         for one in sorted(rows, key=lambda one: -abs(one.error))[:count]:
             row, scale = one.row, GIB if what == "memory" else 1
             print(
-                f"{one.error:+7.1%} {one.measured / scale:8.2f} {row['id']} {row['model']} "
+                f"{one.error:+7.1%} {one.measured / scale:8.2f} {row.get('id')} {row['model']} "
                 f"{row['method']} {row.get('precision')} {row['seq_len']}x{row['micro_batch']} "
                 f"on {row['gpus']} {row.get('gpu_type')} tp {row.get('tp')} pp {row.get('pp')}"
             )
@@ -268,7 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     worst(found, asked.worst)
     for row, right in full:
         print(
-            f"OOM {'foreseen' if right else 'missed'}: {row['id']} {row['model']} {row['method']}"
+            f"OOM {'foreseen' if right else 'missed'}: {row.get('id')} {row['model']} {row['method']}"
         )
     alarms = sum(not fits(one.row, one.planned) for one in found if one.what == "memory")
     print(f"rows that ran and are forecast not to fit: {alarms}")

@@ -58,7 +58,12 @@ class Planned:
 def read(row: Row) -> Planned:
     """A row as the planner takes it. Raises SkippedError with the reason where it cannot be."""
     dims_of(row)
-    if not row.get("seq_len") or not row.get("micro_batch"):
+    for key in ("quality", "source", "framework", "model", "method"):
+        if not isinstance(row.get(key), str):
+            raise SkippedError(f"no {key}")
+    if not is_positive(row.get("gpus")):
+        raise SkippedError("no number of devices")
+    if not is_positive(row.get("seq_len")) or not is_positive(row.get("micro_batch")):
         raise SkippedError("no length or batch")
     if "not packed, variable" in (row.get("seq_note") or ""):
         raise SkippedError("lengths vary and are not given")
@@ -67,6 +72,11 @@ def read(row: Row) -> Planned:
     ):
         return replace(_read(row), setup=_unsloth(_read(row).setup))
     return _read(row)
+
+
+def is_positive(value: object) -> bool:
+    """Whether a value is a number above nothing."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def _unsloth(setup: Setup) -> Setup:
@@ -144,6 +154,8 @@ def _has(row: Row, step: str) -> bool:
 
 def _precision(row: Row, stack: Stack) -> Precision:
     words = row.get("precision") or "bf16"
+    if stack.packs_in_float32 and _packing(row, stack) is not None:
+        return Precision(weights=2, compute=4, gradients=2, moments=2)
     fp8 = re.search("float8|fp8|f8", words.lower()) is not None
     if stack.precision is not None and "PURE" not in words:
         return replace(stack.precision, fp8=fp8)
@@ -165,6 +177,7 @@ def _adapter(row: Row, stack: Stack) -> Adapter | None:
         targets=_targets(adapter.get("targets", "q,v,o")),
         dropout=adapter.get("dropout", 0) > 0,
         bytes_each=stack.adapter_bytes,
+        embedding_gradient=stack.packs_in_float32 and _packing(row, stack) is not None,
     )
 
 

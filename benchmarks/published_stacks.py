@@ -54,6 +54,8 @@ class Stack:
     """True where an 8-bit AdamW that is not paged is torchao's."""
     sums_whole: bool = False
     """True where FSDP is kept from sharing out gradients until the last micro batch."""
+    packs_in_float32: bool = False
+    """True where float32 numbers run between packed linears, and the embedding has a gradient."""
     whole_micro: bool = False
     """True where a micro batch keeps its size, whatever that makes of a step."""
     unties: bool = False
@@ -78,7 +80,7 @@ STACKS: dict[str, Stack] = {
     ),
     "litgpt": Stack(
         fused=False, adapter_bytes=2, loss="chunked", program="fsdp", fsdp=1, unties=True,
-        sums_whole=True, whole_micro=True,
+        sums_whole=True, whole_micro=True, packs_in_float32=True,
     ),
     "llm-foundry": Stack(precision=plan.SHARDED_MIXED, program="fsdp", flash=1, fsdp=1),
     "IBM fms-fsdp": Stack(precision=plan.SHARDED_MIXED, program="fsdp", fsdp=1),
@@ -97,8 +99,9 @@ STACKS: dict[str, Stack] = {
 of transformers. Sources: torchtune 0.4 modules/attention.py (keys are expanded),
 position_embeddings.py and training/memory.py of 2024-12; torchtitan train.py of 2024-12, with the
 loss compiled since 2025-01 and as many micro batches as the pipeline has stages,
-parallelisms/pipelining_utils.py; litgpt finetune/*.py (chunks of 128 tokens, no_backward_sync);
-Megatron's and NeMo's own fused kernels with cuDNN's attention; InternEvo with FlashAttention 2."""
+parallelisms/pipelining_utils.py; litgpt finetune/*.py (chunks of 128 tokens, no_backward_sync; a
+quantised model gets a StableEmbedding, in float32, after the rest was frozen); Megatron's and
+NeMo's own fused kernels with cuDNN's attention; InternEvo with FlashAttention 2."""
 
 WRITTEN_OUT = "2023-01"
 """Month before which transformers kept the scores before their division as well, and its Trainer

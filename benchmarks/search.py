@@ -8,15 +8,15 @@ peer computes memory and time of every candidate with the same public functions
 (``plan.memory.peak.memory``, ``plan.step_time.step_time``) and keeps none. Times are of the
 processor, the best of the rounds.
 
-On a 2-core machine that others were using (best of 3):
+On a 2-core machine that was busy with other work (load 6; best of 3):
 
                                           seen  computed     fit       s    per s  peer s  ratio
-    8B, laptop on 1xRTX 4070 8GB         1,584       792      54    0.03   57,734    0.14   0.19
-    8B on 4x4090                         7,304     3,899   1,124    0.16   46,616    0.68   0.23
-    8B on 8xH100                        10,064     7,050   4,367    0.35   28,990    0.90   0.39
-    70B on 8xH100                       10,064     5,402   1,260    0.18   54,919    0.89   0.21
-    8B on 16384xH100                    11,188    10,680   9,823    1.59    7,050    1.45   1.10
-    70B on 16384xH100                   10,076     8,329   4,783    0.98   10,260    1.21   0.81
+    8B, laptop on 1xRTX 4070 8GB         1,584       792      54    0.03   49,585    0.17   0.19
+    8B on 4x4090                         7,304     3,899   1,124    0.19   39,350    0.81   0.23
+    8B on 8xH100                        10,064     7,050   4,367    0.43   23,461    1.08   0.40
+    70B on 8xH100                       10,064     5,388   1,290    0.23   44,644    1.07   0.21
+    8B on 16384xH100                    11,188    10,680   9,823    1.93    5,783    1.75   1.10
+    70B on 16384xH100                   10,076     8,325   4,774    1.33    7,604    1.55   0.86
 
 On thousands of GPUs almost everything fits, and the front of ten thousand is drawn besides.
 """

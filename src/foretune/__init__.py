@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from .params.arch.llama3 import ModelArgs
     from .params.run import Run
     from .plan.forecast import Forecast
+    from .plan.search.answer import Answer, Goal
     from .train.report import Report
 
-__all__ = ["ModelArgs", "check", "diff", "explain", "export", "plan", "read", "train"]
+__all__ = ["ModelArgs", "check", "diff", "explain", "export", "fit", "plan", "read", "train"]
 
 # The verbs bear the names of the packages that hold them. A package binds its name here when it is
 # first imported: imported now, they do so before the functions below take the names for good.
@@ -92,6 +93,28 @@ def plan(
         price=price,
         needs_data=False,
     )
+
+
+def fit(
+    run: Run,
+    gpus: str,
+    *,
+    goal: Goal = "time",
+    keep: str = "",
+    free_batch: bool = False,
+    tokens: bool = False,
+) -> Answer:
+    """The settings of a run that fit the GPUs named ("1x4090", "8xH100", "2x8xA100"): the Pareto
+    front, the one to take (``.run_of(answer.chosen)``), why the rest fails. ``keep`` names what
+    stays as it is written ("method,quant").
+    """
+    from .plan.search.answer import answer
+    from .plan.search.offer import offers
+    from .plan.search.space import held_dimensions
+    from .train.fitting import task_of
+
+    task, held = task_of(run, tokens=tokens), held_dimensions(keep)
+    return answer(task, offers(gpus), goal=goal, keep=held, free_batch=free_batch)
 
 
 def train(run: Run, **options: Any) -> Report:

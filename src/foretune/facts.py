@@ -92,6 +92,9 @@ class DataFacts:
     lengths: tuple[tuple[int, int], ...] = ()
     """Input tokens of an example, padding left out, and how many examples have so many; the
     shortest first."""
+    run_tokens: int | None = None
+    """Input tokens that go through the model over the whole run, padding included, in the order in
+    which the trainer will read the examples. None where that order is not known."""
     sampled: int | None = None
     """Rows that were encoded, drawn at random, where not all were: the tokens, lengths and damage
     of all rows are then estimates, and the longest example is that of the drawn ones."""
@@ -126,8 +129,8 @@ class Trace:
     """Tokens that an encoder reads."""
     accumulation: int
     layers: int
-    traced: tuple[int, ...]
-    """Blocks of the models that were traced; all blocks are gone on to from them."""
+    traced: int
+    """Blocks that were traced; those in the middle stand for all that are like them."""
     moments: Mapping[str, Mapping[str, float]]
     """Place of the program (forward and backward through each block, the loss, the optimizer) ->
     what is in use there at the most, by part."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from foretune.check.finding import Finding
+from foretune.cli import main
 from foretune.formats.deepspeed import read_deepspeed
 from foretune.formats.read import read_sound
 from foretune.train.examine import examine
@@ -57,3 +58,17 @@ def test_a_model_too_large_for_its_shards_is_an_error_on_that_gpu(shared):
     (one,) = beside(shared, {}, device="RTX 4090", gpus=8)
     assert one.code == "D104"
     assert not beside(shared, {}, device="RTX 4090", gpus=16)
+
+
+def test_a_file_that_the_script_does_not_name_is_held_against_it_all_the_same(
+    tmp_path: Path, capsys
+):
+    script, config = tmp_path / "train.sh", tmp_path / "ds.json"
+    script.write_text(
+        "deepspeed --num_gpus 2 main.py --do_train --train_file a.json --prompt_column x "
+        "--response_column y --model_name_or_path a/b --output_dir o "
+        "--per_device_train_batch_size 8\n"
+    )
+    config.write_text('{"train_micro_batch_size_per_gpu": 4, "zero_optimization": {"stage": 2}}')
+    assert main(["check", str(script), str(config), "--lang", "en"]) == 1
+    assert "Z101: train_micro_batch_size_per_gpu is 4" in capsys.readouterr().out

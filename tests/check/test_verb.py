@@ -16,6 +16,7 @@ import foretune
 from foretune.check.check import check
 from foretune.check.rule import Example, Subject, rules
 from foretune.cli import main
+from foretune.columns import columns
 from foretune.errors import UserError
 from foretune.formats.read import read_sound
 from foretune.params.run import compose_sound
@@ -265,3 +266,49 @@ def test_it_runs_without_the_heavy_half(shared):
         "assert not {'torch', 'transformers', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_ds_config_alone_does_not_say_how_many_processes_there_are(shared: Path, capsys):
+    assert main(["check", str(shared / "inputs/baichuan2-13b/ds_config.json"), "--lang", "en"]) == 0
+    assert "Z207" not in capsys.readouterr().out
+
+
+def test_a_log_of_many_passes_without_evaluation_is_found_fault_with(shared: Path, capsys):
+    log = shared / "inputs/chatglm2-6b-finetuned/train.log"
+    assert main(["check", str(log), "--lang", "zh"]) == 0
+    out = capsys.readouterr().out
+    assert "警告 H108：243 行数据训练 100 遍，没有评估" in out and "train.log:3 (Num Epochs)" in out
+
+
+def test_a_model_that_starts_afresh_may_learn_fast_and_unclipped(repository: Path, capsys):
+    assert main(["check", str(repository / "recipes/translation/run.yaml"), "--lang", "en"]) == 0
+    assert "warning" not in capsys.readouterr().out
+
+
+def test_a_file_that_is_named_and_not_there_is_told(tmp_path: Path, capsys):
+    script = tmp_path / "train.sh"
+    script.write_text(
+        "deepspeed --hostfile=nodes fine-tune.py --data_path d.json --model_name_or_path a/b "
+        "--output_dir o --deepspeed ds.json\n"
+    )
+    main(["check", str(script), "--lang", "en"])
+    out = capsys.readouterr().out
+    assert "N106: ds.json is not there" in out and "N106: nodes is not there" in out
+
+
+def test_no_line_of_a_finding_is_wider_than_the_terminal(shared: Path, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    files = [str(shared / "inputs/baichuan2-13b" / name) for name in ("config.json", "train.sh")]
+    for language in ("en", "zh"):
+        main(["check", *files, "--device", "RTX 4090", "--lang", language])
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) > 20
+        assert [line for line in lines if columns(line) > 80 and "inputs/" not in line] == []
+
+
+def test_what_would_make_it_fit_is_what_is_not_done_yet(shared: Path, capsys):
+    folder = shared / "inputs/baichuan2-13b"
+    files = [str(folder / name) for name in ("config.json", "train.sh", "ds_config.json")]
+    assert main(["check", *files, "--device", "RTX 4090", "--gpus", "8", "--lang", "en"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "take more GPUs" in out and "with ZeRO-3" not in out

@@ -213,3 +213,17 @@ def test_a_format_that_there_is_not_is_refused(tmp_path: Path, form: str, capsys
     one.write_text(json.dumps(CHATGLM2))
     assert main(["diff", str(one), str(one), "--format", form]) == 2
     assert "text, json" in capsys.readouterr().err
+
+
+def test_token_ids_that_fall_together_and_versions_that_count_alike_are_told(shared: Path, capsys):
+    files = ("chatglm2-6b/config.json", "chatglm2-6b-finetuned/config.json")
+    for language, told in (
+        ("en", ("In B it is the id of eos_token_id too", "transformers before 4.52")),
+        ("zh", ("在 B 中它与 eos_token_id 是同一个 id", "transformers 4.52 之前的方式")),
+    ):
+        words = [str(shared / "inputs" / file) for file in files]
+        assert main(["diff", *words, "--lang", language]) == 1
+        text = capsys.readouterr().out
+        for sentence in told:
+            assert sentence in text
+        assert "quantization_bit = 0" in text

@@ -11,13 +11,19 @@ from pathlib import Path
 import pytest
 
 from foretune.cli import main
-from foretune.cli.fitting import task_of
-from foretune.cli.words import Words
-from foretune.formats.launch_files import ACCELERATE, DEEPSPEED, RUN, commands, launch_files
+from foretune.formats.launch_files import (
+    ACCELERATE,
+    DEEPSPEED,
+    RUN,
+    commands,
+    launch_files,
+    write_launch_files,
+)
 from foretune.formats.read import read
 from foretune.plan.of_run import setup_of
 from foretune.plan.search.offer import offers
 from foretune.train.examine import examine
+from foretune.train.fitting import task_of
 
 LLAMA_70B = {
     "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 8192,
@@ -84,7 +90,7 @@ def test_what_is_written_is_read_back_as_the_same_setup_and_has_no_error(
     asked = ["--fit", "--gpus", gpus, "--goal", goal, "--write", str(folder), "--format", "json"]
     assert main(["plan", *files[name], *asked]) in (0, 2)
     told = json.loads(capsys.readouterr().out)
-    task = task_of(read(*files[name]), Words(files=files[name]))
+    task = task_of(read(*files[name]))
     chosen = told["chosen"]
     setup = task.setup(task.resolved(task.written.set(chosen["settings"])), chosen["gpus"])
     assert (setup.micro, setup.accumulation) == (chosen["micro"], chosen["accumulation"])
@@ -136,6 +142,7 @@ def test_all_files_are_written_or_none(files: dict[str, list[str]], tmp_path: Pa
         (["--fit", "--gpus", "1x4090", "--keep", "metod"], "write method"),
         (["--fit", "--gpus", "2x8xH100", "--network", "fast"], "is no rate"),
         (["--goal", "time"], "without --fit"),
+        (["--fit", "--gpus", "1x4090", "--use_cpu"], "for a processor"),
         (["--fit", "--gpus", "1x4090", "--do_train", "false", "--do_eval"], "does not train"),
     ],
 )
@@ -181,3 +188,32 @@ def test_each_way_to_start_a_run_is_told(shared: Path, tmp_path: Path):
     assert set(texts) == {RUN, DEEPSPEED, ACCELERATE}
     assert json.loads(texts[DEEPSPEED])["zero_optimization"]["stage"] == 2
     assert "launch:\n" in texts[RUN] and str(tmp_path / DEEPSPEED) in texts[RUN]
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind"),
+    [
+        ({}, "NO"),
+        ({"launch.processes": 4}, "MULTI_GPU"),
+        ({"launch.processes": 4, "launch.fsdp": "full_shard offload auto_wrap"}, "FSDP"),
+        ({"launch.processes": 4, "deepspeed.zero_optimization.stage": 3}, "DEEPSPEED"),
+    ],
+)
+def test_accelerate_reads_the_file_that_is_written_for_it(
+    shared: Path, tmp_path: Path, changed: dict[str, object], kind: str
+):
+    """Beside DeepSpeed's file it refuses a precision of its own (accelerate 1.15,
+    DeepSpeedPlugin._deepspeed_config_checks).
+    """
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    script = shared / "inputs" / "accelerate" / "launch.sh"
+    run = read(script).set({"deepspeed.zero_optimization.stage": 0, **changed})
+    run = run.set({"accelerate.distributed_type": None, "launch.deepspeed": None})
+    write_launch_files(run, tmp_path / "files")
+    found = load_config_from_file(str(tmp_path / "files" / ACCELERATE))
+    assert found.distributed_type == kind
+    assert found.num_processes == run.launch.all_processes
+    assert (found.mixed_precision is None) == (kind == "DEEPSPEED")
+    if kind == "FSDP":
+        assert found.fsdp_config["fsdp_version"] == 2 and found.fsdp_config["fsdp_offload_params"]

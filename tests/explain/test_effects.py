@@ -147,3 +147,61 @@ def test_an_effect_is_shown_with_its_formula_once(tmp_path: Path):
 def test_without_a_run_the_effect_is_said_to_be_an_example():
     assert "For example (THUDM/chatglm2-6b)" in explain(None, ["multi_query_group_num"])
     assert "举例来说" in explain(None, ["lora_rank"], language="zh")
+
+
+def test_a_run_that_only_predicts_shows_nothing_of_training(shared: Path):
+    folder = shared / "inputs/chatglm-6b"
+    text = explain(read(folder / "config.json", folder / "evaluate.sh"))
+    for absent in ("optimizer step", "batch.micro", "gradient_checkpointing", "zero_optimization"):
+        assert absent not in text
+    assert "batch.eval" in text
+
+
+def test_a_cache_holds_the_prefix_too(shared: Path):
+    folder = shared / "inputs/chatglm-6b"
+    text = explain(read(folder / "config.json", folder / "evaluate.sh"))
+    assert "2 × 28 × 1 × 257 × 32 × 128 × 2" in " ".join(text.split())  # 129 + a prefix of 128
+
+
+def test_limits_that_bound_nothing_are_not_shown(shared: Path):
+    text = explain(read(shared / "inputs/baichuan2-13b/train.sh"))
+    assert "data.max_length = 512 tokens" in text and "data.max_source_length" not in text
+
+
+def test_of_one_there_is_no_plural(shared: Path):
+    text = explain(read(shared / "inputs/chatglm-6b/train.sh"))
+    assert "batch.micro = 1 example per device" in text and "1 process per node" in text
+
+
+@pytest.mark.parametrize("form", ["text", "md", "html"])
+def test_a_formula_is_printed_once_in_every_format(shared: Path, form: str):
+    text = explain(read(shared / "inputs/chatglm2-6b/config.json"), format=form)
+    assert text.count("parameters × bytes_each") == 1
+
+
+def test_a_key_that_a_file_and_an_argument_share_is_explained_for_both():
+    text = explain(None, ["bf16.enabled"])
+    assert "precision.mixed" in text and "deepspeed.bf16.enabled" in text
+
+
+def test_metas_weights_are_counted_in_the_type_that_they_are_saved_in(shared: Path):
+    assert "14.96 GiB" in explain(read(shared / "inputs/llama3/params-8b.json"))
+
+
+def test_nothing_is_shown_with_what_holds_instead(shared: Path):
+    text = explain(read(shared / "inputs/llama3/params.json"))
+    assert "n_kv_heads = null (n_heads)" in text
+
+
+@pytest.mark.parametrize("name", ["THUDM/chatglm2-6b", "zai-org/chatglm2-6b"])
+def test_a_hub_model_is_taken_as_it_was_published(shared: Path, name: str):
+    run = read(shared / "inputs/chatglm2-6b/train.sh").set({"model.path": name})
+    text = " ".join(explain(run).split())
+    assert "Parameters that train: 1,835,008 instead of 3,670,016 parameters" in text
+    assert f"the sizes of {name} are taken as published" in text
+    assert "multi_query_group_num" not in text  # nobody has written that file
+
+
+def test_of_a_model_that_is_not_known_no_sizes_are_guessed(shared: Path):
+    run = read(shared / "inputs/chatglm2-6b/train.sh").set({"model.path": "somebody/chatglm2-6b"})
+    assert "Parameters that train" not in explain(run)

@@ -114,7 +114,7 @@ def test_a_flag_of_accelerate_that_is_not_switched_on_has_no_effect(flag: str, s
     front = "accelerate launch --num_processes 2"
     found = reading(f"{front} {flag} main.py --do_train")
     (note,) = found.notes
-    assert (note.kind, note.name) == ("no effect", flag.split()[0][2:])
+    assert (note.kind, note.name) == ("turned off", flag.split()[0][2:])
     assert switch in note.why and switch in note.why.zh
     assert {one.path for one in found.settings} == {"launch.launcher", "launch.processes"}
     for on in (switch, "--config_file accelerate.yaml"):

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from pydantic.fields import FieldInfo
 
+from foretune.cli import main
 from foretune.errors import UserError
 from foretune.formats import accelerate as accelerates
 from foretune.formats import baichuan2, deepspeed, official, peft, training_arguments
@@ -312,3 +313,15 @@ def test_words_of_a_run_are_quoted_for_a_shell():
     back, problems = read_text(write(run, "main.py").text, "train.sh", Path())
     assert problems == []
     assert (back.model.path, back.data.train) == ("it's $HOME; `x`", "a b.json")
+
+
+def test_convert_prints_the_form_and_says_what_is_lost(
+    shared: Path, capsys: pytest.CaptureFixture[str]
+):
+    script = str(shared / "inputs/chatglm2-6b/train.sh")
+    assert main(["convert", script, "--to", "fine-tune.py", "--lang", "zh"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("torchrun --nnodes=1 --nproc_per_node=1 --standalone fine-tune.py \\\n")
+    assert err.startswith("fine-tune.py 没有包含：\n- data.validation = 'AdvertiseGen/dev.json'")
+    assert main(["convert", script, "--to", "nothing"]) == 2
+    assert "--to nothing is no form" in capsys.readouterr().err

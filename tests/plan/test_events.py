@@ -119,7 +119,7 @@ def flow_of_transformers(run: Run, length: Length) -> dict[str, list[int]]:
 INTERVALS = st.sampled_from([1.0, 2.0, 3.0, 7.0, 0.1, 0.25, 0.34])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     steps=st.integers(1, 40),
     per_epoch=st.integers(1, 15),

@@ -45,7 +45,7 @@ def test_where_nothing_stands_behind_a_figure_it_says_so():
 def test_a_figure_says_how_near_it_came_on_which_devices_and_what_was_fitted():
     told = behind("memory", "full", generation=9).en
     assert "27 published runs" in told and "nine of ten within" in told
-    assert "20 of those it was held against on this generation" in told
+    assert "20 of them on this generation" in told
     assert "rates fitted to" in behind("time", "full").en
     assert "rates fitted to" not in told
 

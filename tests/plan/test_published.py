@@ -40,6 +40,8 @@ ROWS = [
     SHARDED | {"id": "d", "compile": True, "peak_mem": 77.0, "tokens_per_s_per_gpu": 6667},
     TUNED | {"id": "e", "gpu_type": "RTX4090", "status": "OOM"},
     TUNED | {"id": "f", "model": "Nobody-3B", "dims": None, "peak_mem": 51.0},
+    TUNED | {"id": "h", "gpus": "eight", "peak_mem": 51.0},
+    TUNED | {"id": "i", "dims": {**DIMS, "heads": "24"}, "peak_mem": 51.0},
     TUNED | {"id": "g", "seq_note": "not packed, variable length", "peak_mem": 25.5},
 ]
 
@@ -56,8 +58,11 @@ def printed(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> list[
 def test_the_last_line_counts_rows_skipped_and_errors(printed: list[str]):
     told = json.loads(printed[-1])
     assert list(told) == ["rows", "skipped", "memory_a", "memory_old", "time_a", "oom"]
-    assert told["rows"] == 7
-    assert told["skipped"] == {"no dimensions": 1, "lengths vary and are not given": 1}
+    assert told["rows"] == 9
+    assert told["skipped"] == {
+        "no dimensions": 1, "lengths vary and are not given": 1, "no number of devices": 1,
+        "a value of another kind": 1,
+    }  # fmt: skip
     assert told["memory_a"].keys() == {"n", "median", "p90", "worst_under"}
     assert told["time_a"].keys() == {"n", "mape", "mape_calibrated"}
     assert told["oom"] == {"n": 1, "right": 1}

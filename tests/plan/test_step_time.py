@@ -121,3 +121,53 @@ def test_a_measured_step_sets_the_factor_and_narrows_the_interval():
 def test_a_power_limit_costs_the_cube_root_of_what_it_takes():
     limited = Hardware(device=H100.device, power=0.5)
     assert limited.tera(compute=2) == pytest.approx(H100.tera(compute=2) * 0.5 ** (1 / 3))
+
+
+def test_the_second_fsdp_hides_more_of_what_it_sends_than_the_first():
+    shared = Parallel(data=8, sharding="all", program="fsdp")
+    setup = Setup(length=4096, precision=plan.SHARDED_MIXED, parallel=shared)
+    first = replace(setup, parallel=replace(shared, fsdp=1))
+    assert step_time(BIG, setup, H100).communication < step_time(BIG, first, H100).communication
+
+
+def test_ranks_that_share_a_length_send_keys_and_values_and_more_so_between_nodes():
+    step = Setup(length=65536, precision=plan.SHARDED_MIXED)
+    inside = replace(step, parallel=Parallel(context=8, sharding="all", program="fsdp"))
+    across = replace(step, parallel=Parallel(context=16, sharding="all", program="fsdp"))
+    assert step_time(BIG, step, H100).communication == 0
+    at = step_time(BIG, inside, H100).communication
+    assert 0 < at < step_time(BIG, across, H100).communication
+
+
+def test_sending_while_multiplying_hides_a_part_of_it():
+    split = replace(Setup(length=8192, precision=plan.PURE_16), parallel=Parallel(tensor=8))
+    beside = replace(split, parallel=Parallel(tensor=8, overlapped=True))
+    seconds = step_time(BIG, beside, H100).communication
+    assert seconds == pytest.approx(0.5 * step_time(BIG, split, H100).communication)
+
+
+def test_later_versions_of_attention_and_compiled_blocks_are_faster():
+    setup = Setup(length=8192, precision=plan.PURE_16)
+    times = [
+        step_time(BIG, replace(setup, kernels=Kernels(flash=version)), H100).attention
+        for version in (1, 2, 3)
+    ]
+    assert times[0] > times[1] > times[2]
+    compiled = replace(setup, kernels=Kernels(compiled=True))
+    assert step_time(BIG, compiled, H100).traffic < step_time(BIG, setup, H100).traffic
+
+
+def test_a_power_limit_does_not_slow_attention_down():
+    limited = Hardware(device=H100.device, power=0.5)
+    setup = Setup(length=8192, precision=plan.PURE_16)
+    slow, fast = step_time(BIG, setup, limited), step_time(BIG, setup, H100)
+    assert slow.attention == fast.attention and slow.products > fast.products
+
+
+def test_a_token_of_a_mixture_is_multiplied_with_its_experts_alone():
+    sizes = {"hidden": 4096, "layers": 32, "heads": 32, "kv_heads": 8, "vocab": 32000}
+    mixture = decoder_shape(**sizes, ffn=14336, experts=8, experts_used=2)
+    dense = decoder_shape(**sizes, ffn=2 * 14336)
+    setup = Setup(length=4096, precision=plan.PURE_16)
+    same = step_time(dense, setup, H100).products
+    assert step_time(mixture, setup, H100).products == pytest.approx(same, rel=0.01)

@@ -45,7 +45,7 @@ def as_text(findings: Sequence[Finding], language: str) -> str:
 def _block(finding: Finding, language: str, width: int) -> Iterator[str]:
     where, why, fix = LABELS[language]
     severity = SEVERITY_WORDS[finding.severity].in_language(language)
-    parts = {where: finding.origin.in_language(language), why: finding.why, fix: finding.fix}
+    parts = {where: place_of(finding, language), why: finding.why, fix: finding.fix}
     colon = "：" if language == "zh" else ": "
     first = f"{severity} {finding.code}{colon}{finding.what.in_language(language)}"
     yield from wrapped(first, width, "", "  ")
@@ -53,6 +53,15 @@ def _block(finding: Finding, language: str, width: int) -> Iterator[str]:
         text = told.in_language(language) if isinstance(told, Words) else told
         indent = f"  {label}{colon.rstrip()}{_gap(label)}"
         yield from wrapped(text, width, indent, " " * columns(indent))
+
+
+def place_of(finding: Finding, language: str) -> str:
+    """Where the value was written; of one that nobody wrote, whose it is and why it is so."""
+    origin = finding.origin.in_language(language)
+    if finding.origin.written or not finding.field:
+        return origin
+    form = "{}（{}）" if language == "zh" else "{} ({})"
+    return form.format(finding.field, origin)
 
 
 def _gap(label: str) -> str:

@@ -30,7 +30,7 @@ from typing import Any
 
 from ..facts import Facts
 from ..formats.model_config import ModelFile
-from ..params.arch import read_architecture
+from ..params.arch import Family, read_architecture
 from ..params.arch.shape import Shape
 from ..params.declare import Words
 from ..params.document import Document
@@ -180,6 +180,8 @@ class Rule:
     condition: Condition
     words: Words
     """Why it is wrong."""
+    of: tuple[type[Family], ...] = ()
+    """The families of models that it is about, where it is not about any."""
 
     @property
     def name(self) -> str:
@@ -188,6 +190,9 @@ class Rule:
 
     def check(self, subject: Subject) -> Iterator[Finding]:
         """What the rule finds."""
+        model = subject.model
+        if self.of and (model is None or type(model.architecture) not in self.of):
+            return
         for found in self.condition(subject):
             path = found.field
             shown = path in parameters()
@@ -211,13 +216,14 @@ def rule(
     source: str,
     flags: Example,
     allows: Example,
+    of: tuple[type[Family], ...] = (),
 ) -> Callable[[Condition], Rule]:
     """Makes a rule of a function; its docstring is the reason, in English and Chinese."""
 
     def made(condition: Condition) -> Rule:
         english, _, chinese = inspect.cleandoc(condition.__doc__ or "").partition("\n\n")
         words = Words(" ".join(english.split()), "".join(chinese.split("\n")))
-        return Rule(code, fields, severity, source, flags, allows, condition, words)
+        return Rule(code, fields, severity, source, flags, allows, condition, words, of)
 
     return made
 

@@ -26,6 +26,7 @@ VERBS = {
     "plan": "planning",
     "train": "running",
     "evaluate": "running",
+    "calibrate": "calibrating",
     "convert": "reading",
     "export": "running",
     "completion": "reading",

@@ -6,17 +6,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ..errors import UserError, refuse
+from ..errors import refuse
 from ..params.run import Run
-from ..params.setting import COMMAND_LINE, Setting, derived
-from ..text import Said
+from ..params.setting import COMMAND_LINE
 from .words import Words, one_of, read_run
-
-if TYPE_CHECKING:
-    from ..plan.search.search import Task
-
 
 NEEDS_FIT = ("goal", "keep", "free_batch", "network", "write", "force")
 """Options of `foretune plan` that mean nothing without --fit."""
@@ -40,9 +34,11 @@ def fit(words: Words) -> int:
     """
     from ..plan.search.command import FORMATS, fitted
     from ..plan.verdict import EXIT_CODES
+    from ..train.fitting import task_of
 
     form, language = one_of(words, "format", FORMATS), words.language()
-    found = fitted(task_of(read_run(words), words), words.options)
+    task = task_of(read_run(words), tokens="tokens" in words.options)
+    found = fitted(task, words.options)
     print(FORMATS[form](found, language).rstrip("\n"))
     if found.chosen is None:
         return 1
@@ -50,56 +46,6 @@ def fit(words: Words) -> int:
         told = write(found.run_of(found.chosen), words)
         print(told, file=sys.stdout if form == "text" else sys.stderr)
     return EXIT_CODES[found.chosen.verdict]
-
-
-def task_of(run: Run, words: Words) -> Task:
-    """The run with what is known of its model and its data.
-
-    Raises:
-        UserError: where no sizes of a model are known, or it does not train.
-    """
-    from ..plan.search.search import Task
-    from ..train.foresee import foresee
-
-    if not run.launch.train:
-        if run.launch.evaluate or run.launch.predict:
-            raise _does_not_train(run)
-        run = run.add(
-            [
-                Setting(
-                    "launch.train",
-                    True,
-                    derived(Said("nothing else is asked for", "没有要求做别的")),
-                )
-            ]
-        )
-    expected = foresee(run, tokens="tokens" in words.options, needs_data=False)
-    if expected.shape is None:
-        raise refuse(
-            what="there is no model config to plan with",
-            where=COMMAND_LINE,
-            why="what fits depends on the sizes of the model",
-            fix="name a config.json, or --model_name_or_path a folder that has one",
-        )
-    length, total = expected.length, run.batch.micro * run.batch.accumulation
-    total *= expected.facts.devices
-    return Task(
-        written=run,
-        shape=expected.shape,
-        facts=expected.facts,
-        stored_bits=expected.stored_bits,
-        factor=expected.factor or 1.0,
-        rows_seen=None if length is None else length.steps * total,
-    )
-
-
-def _does_not_train(run: Run) -> UserError:
-    return refuse(
-        what="the run does not train",
-        where=str(run.origin("launch.evaluate" if run.launch.evaluate else "launch.predict")),
-        why="--fit looks for the settings of a training run",
-        fix="add --do_train, or plan it without --fit",
-    )
 
 
 def write(run: Run, words: Words) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import refuse
 from ..params.run import Run
 from .fitting import fit, refuse_without_fit
-from .words import Words, one_of, positive, read_run, refuse_nothing
+from .words import Words, one_of, positive, read_run, refuse_nothing, whole_number
 
 FORMATS = ("text", "json", "md", "html")
 
@@ -30,6 +30,7 @@ def plan(words: Words) -> int:
         run,
         transformers=words.options.get("transformers"),
         tokens="tokens" in words.options,
+        sample=whole_number(words, "sample"),
         device=words.options.get("device"),
         gpus=words.options.get("gpus"),
         price=positive(words, "price"),

@@ -25,6 +25,9 @@ def explain(words: Words) -> int:
     if not (words.files or words.flags or words.set) and form == "text":
         print("\n".join(parameter_list(language=language)))
         return 0
+    bare = all(flag.startswith("--") and "=" not in flag for flag in words.flags)
+    if bare and not (words.files or words.set):  # they name parameters and set none
+        words.files, words.flags = words.flags, []
     names = [word for word in words.files if is_parameter(word)]
     words.files = [word for word in words.files if word not in names]
     run = read_run(words) if words.files or words.flags or words.set else None
@@ -96,7 +99,6 @@ def diff(words: Words) -> int:
 
 def check(words: Words) -> int:
     """Says what is wrong; 1 where something keeps the run from doing what it is asked."""
-    from ..check.fix import mended_text
     from ..check.output import FORMATS
     from ..formats.read import read_sound
     from ..train.examine import examine
@@ -118,6 +120,8 @@ def check(words: Words) -> int:
 
     found = findings()
     if "fix" in words.options:
+        from ..check.fix import mended_text
+
         told = mended_text(found, reread, language)
         print(told, file=sys.stdout if form == "text" else sys.stderr)
         found = findings()

@@ -24,6 +24,11 @@ foretune: know the fine-tuning run before you run it; then run it.
   foretune plan CONFIG --trainable N    which settings have exactly N trainable parameters
   foretune train FILE...                forecast, train, evaluate, report
   foretune evaluate FILE...             the same run, without training
+  foretune calibrate                    measures this machine's CPU, for --device cpu and use_cpu
+  foretune calibrate FILE...            times a few steps of a run here (--steps N), or takes what
+                                        was measured: --seconds S (of a step) or --tokens_per_second
+                                        N (of all devices), --peak_gib G, with --device NAME
+                                        [--gpus N]; --report out/report.json; --list
   foretune convert FILE...              any of these as one run file (YAML), origins as comments;
                                         --to FORM as main.py or fine-tune.py (a script that starts
                                         it), flags, arguments.json, arguments.yaml, ds_config.json,

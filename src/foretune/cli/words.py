@@ -43,12 +43,17 @@ OPTIONS = {
     "diff": {"lang": True, "format": True},
     "plan": {
         **dict.fromkeys(("lang", "format", "device", "gpus", "price"), True),
-        **dict.fromkeys(("transformers", "trainable"), True),
+        **dict.fromkeys(("transformers", "trainable", "sample"), True),
         **dict.fromkeys(("goal", "keep", "network", "write"), True),
         **dict.fromkeys(("tokens", "fit", "free_batch", "force"), False),
     },
     "train": {},
     "evaluate": {},
+    "calibrate": {
+        **dict.fromkeys(("lang", "report", "steps", "device", "gpus"), True),
+        **dict.fromkeys(("seconds", "tokens_per_second", "peak_gib"), True),
+        "list": False,
+    },
     "convert": {"to": True, "lang": True},
     "export": {"layout": True, "checkpoint": True, "dtype": True, "max_shard_size": True},
     "completion": {},

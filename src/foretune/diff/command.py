@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import refuse
-from ..explain.planned import Planned
+from ..explain.planned import plan_of
 from ..formats.model_config import model_file
 from ..params.run import Run
 from .comparison import Comparison, Side, compare
@@ -14,7 +14,7 @@ FORMATS = ("text", "json")
 def diff(one: Run, other: Run, names: tuple[str, str] = ("A", "B")) -> Comparison:
     """Two written runs, or models that are all their files name, held beside each other."""
     sides = [
-        Side(name, Planned(run, model_file(run)))
+        Side(name, plan_of(run, model_file(run)))
         for name, run in zip(names, (one, other), strict=True)
     ]
     return compare(sides[0], sides[1])

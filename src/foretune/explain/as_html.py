@@ -140,6 +140,8 @@ def _effect(item: Item, language: str, told: set[str]) -> Iterator[str]:
 def _alone(group: Group, language: str) -> Iterator[str]:
     if group.gone is not None:
         yield f"<p>{escape(gone_line(group, language))}</p>"
+    for remark in group.remarks:
+        yield f"<p>{escape(remark.in_language(language))}</p>"
     for item in group.items:
         yield from _declaration(item, language)
 

@@ -95,6 +95,8 @@ def _changes(item: Item, language: str, told: set[str]) -> Iterator[str]:
 def _alone(group: Group, language: str) -> Iterator[str]:
     if group.gone is not None:
         yield from (gone_line(group, language), "")
+    for remark in group.remarks:
+        yield from (remark.in_language(language), "")
     for item in group.items:
         yield from _declaration(item, language)
 

@@ -124,6 +124,9 @@ class Text:
         if group.gone is not None:
             yield from self.paragraph(gone_line(group, self.language))
             yield ""
+        for remark in group.remarks:
+            yield from self.paragraph(remark.in_language(self.language))
+            yield ""
         for item in group.items:
             yield from self.declaration(item)
 

@@ -13,7 +13,7 @@ from ..params.run import Run, parameters
 from ..text import sentence_list
 from .entry import distinct, find, of_run
 from .page import Group, Page, explained_entries, explained_run
-from .planned import Planned
+from .planned import Planned, plan_of
 
 FORMATS = ("text", "md", "json", "html")
 
@@ -50,8 +50,7 @@ def explain(
 
 
 def _planned(run: Run, facts: Facts | None) -> Planned:
-    model = model_file(run)
-    return Planned(run, model) if facts is None else Planned(run, model, facts)
+    return plan_of(run, model_file(run), facts)
 
 
 def _page(planned: Planned | None, names: Sequence[str], everything: bool) -> Page:
@@ -72,10 +71,13 @@ def _asked(name: str, planned: Planned | None) -> Page:
         if any(entry.section is family for entry in entries):
             entries = tuple(one for one in entries if one.owner in (None, family))
     page = explained_entries(distinct(entries), planned)
-    if found.gone is None:
-        return page
     first, *rest = page.groups or (Group("", Words("", ""), ()),)
-    return Page(groups=(replace(first, gone=(name, found.gone)), *rest))
+    if found.gone is not None:
+        first = replace(first, gone=(name, found.gone))
+    if found.stands_for is not None:
+        means = Words(f"{name}: {found.stands_for}.", f"{name}：{found.stands_for.zh}。")
+        first = replace(first, remarks=(means,))
+    return Page(groups=(first, *rest)) if page.groups or found.gone else page
 
 
 def laid_out(page: Page, *, language: str, format: str, everything: bool, title: str) -> str:

@@ -8,11 +8,16 @@ from collections.abc import Iterable, Mapping
 
 from ..errors import refuse
 from ..formats.spellings import spellings
+from ..formats.writing import DOCUMENTS, FORMS
 from ..params.run import parameters
 from ..text import sentence_list
 from .entry import config_keys
 
-CHOICES = {"lang": ("zh", "en"), "format": ("text", "json", "md", "html", "sarif", "github")}
+CHOICES = {
+    "lang": ("zh", "en"),
+    "format": ("text", "json", "md", "html", "sarif", "github"),
+    "to": (*FORMS, *DOCUMENTS),
+}
 
 BASH = """\
 # foretune: completion for bash. Put into ~/.bashrc:  source <(foretune completion bash)

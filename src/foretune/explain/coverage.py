@@ -194,3 +194,37 @@ def _models() -> Iterator[Covered]:
         if section.__name__ in BESIDE:
             title = Words(str(name), getattr(name, "zh", str(name)))
             yield Covered(section.__name__, title, BESIDE[section.__name__], _keys(section))
+
+
+COVERAGE = Words("Coverage", "覆盖率")
+ABOUT = Words(
+    "Every name of every format has a declaration with type, default, importance, source and words "
+    "in both languages. *shared* are parameters that go by other names in other formats; *own* are "
+    "declared for this one; *told* are read and reported as renamed, removed or without a "
+    "counterpart. The tests count the names that exist in what they are held against, and fail "
+    "with the name of any that is not among these.",
+    "每种格式的每个名称都有声明：类型、默认值、重要性、出处和中英文说明。“共用”指在其他格式中另有叫法"
+    "的参数；“专有”指只属于该格式的参数；“告知”指能读取、并报告为已改名、已删除或没有对应项的名称。测试"
+    "会清点对照对象中实际存在的名称，缺少任何一个都会报出名称并失败。",
+)
+COLUMNS = (
+    Words("format", "格式"),
+    Words("names", "名称数"),
+    Words("declared", "已声明"),
+    Words("shared", "共用"),
+    Words("own", "专有"),
+    Words("told", "告知"),
+    Words("held against", "对照"),
+)
+
+
+def coverage_table(language: str) -> Iterator[str]:
+    """The counts by format, as Markdown."""
+    yield from (f"## {COVERAGE.in_language(language)}", "", ABOUT.in_language(language), "")
+    yield f"| {' | '.join(one.in_language(language) for one in COLUMNS)} |"
+    yield f"|---|{'---:|' * 5}---|"
+    for one in covered():
+        names = len(one.entries) + len(one.told)
+        own = len(one.entries) - one.shared
+        cells = (one.title.in_language(language), names, "100 %", one.shared, own, len(one.told))
+        yield f"| {' | '.join(map(str, cells))} | {one.held_against} |"

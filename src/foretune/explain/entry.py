@@ -4,6 +4,7 @@ beside the run; and how it is found by any of its names.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,20 +14,25 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ..errors import UserError, refuse
+from ..formats.deepspeed_names import ALIASES
 from ..formats.documents import field_names
+from ..formats.environment import twin
 from ..formats.removed_arguments import REMOVED
-from ..formats.spellings import removed, spellings
+from ..formats.spellings import STANDS_FOR, removed, spellings
 from ..params.arch import Family, families
 from ..params.arch.architecture import ModelKeys
 from ..params.declare import Facts, Words, facts_of, source_of, words_of
 from ..params.run import expected, parameters, section_of
-from ..text import Said, nearest, sentence_list
+from ..text import Said, sentence_list
 
 CONFIG = "config."
 """In front of a key of the model's own file, as in the findings of `foretune check`."""
 
 FEW = 4
 """So many parameters of one last name are explained together."""
+
+SUGGESTED = 3
+"""So many names are offered for one that is not known."""
 
 NO_EFFECT = re.compile(r"(^|[.:] )No effect[.:]")
 
@@ -184,6 +190,8 @@ class Found:
     entries: tuple[Entry, ...]
     gone: Said | None = None
     """Why transformers 5 has the name no longer, where it had it once."""
+    stands_for: Said | None = None
+    """What its values stand for, where they are not those of the parameter."""
 
 
 def find(name: str) -> Found:
@@ -199,6 +207,7 @@ def find(name: str) -> Found:
     if name in paths:
         return Found((of_run(name),))
     bare = name.lstrip("-").replace("-", "_")
+    bare = ALIASES.get(bare, twin(bare) or bare)
     if bare.isupper() and not (_spelled(bare) or bare in config_keys()):
         bare = bare.lower()  # a variable of a script: PRE_SEQ_LEN
     spelled = _spelled(bare)
@@ -210,7 +219,7 @@ def find(name: str) -> Found:
     if len(ends) > FEW and not keys:
         raise _several(name, ends)
     if ends or keys:
-        return Found((*map(of_run, ends[:FEW]), *keys))
+        return Found((*map(of_run, ends[:FEW]), *keys), stands_for=STANDS_FOR.get(bare))
     if inside := [path for path in paths if path.startswith(f"{name}.")]:
         return Found(tuple(map(of_run, inside)))
     if owners := [one for one in models() if called(one).lower() == name.lower()]:
@@ -218,7 +227,27 @@ def find(name: str) -> Found:
     if (gone := removed(bare)) is not None:
         example = True if REMOVED[bare].kind == "boolean" else "0.5"  # which, for any value
         return Found(tuple(map(of_run, REMOVED[bare].read(example))), gone)
-    raise _unknown(name, bare)
+    if (known := names_known().get(plain(name))) not in (None, name):
+        return find(known)
+    raise _unknown(name)
+
+
+def plain(name: str) -> str:
+    """A name without its case, dashes, blanks and value: '--Learning-Rate=1e-4' is learning_rate,
+    and 'generation config.top_p' generation_config.top_p.
+    """
+    return re.sub(r"[\s-]+", "_", name.partition("=")[0].strip().lstrip("-")).lower()
+
+
+@cache
+def names_known() -> dict[str, str]:
+    """Every name that something has, by how it looks when it is plain."""
+    keys = config_keys()
+    owned = (f"{called(one)}.{key}" for key, sections in keys.items() for one in sections)
+    others = (name for names in spellings().values() for name in names)
+    ends = (path.rpartition(".")[2] for path in parameters())
+    every = [*parameters(), *others, *keys, *owned, *REMOVED, *ends]
+    return {plain(name): name for name in reversed(every)}
 
 
 def _spelled(name: str) -> list[str]:
@@ -238,7 +267,11 @@ def _keys_named(name: str) -> Iterator[Entry]:
     """
     owner, key = "", name
     if name not in config_keys():
-        owner, _, key = name.partition(".")
+        programs = [f"{one}." for one in map(called, others()) if "." in one]
+        start = next(
+            (one for one in programs if name.startswith(one)), name.partition(".")[0] + "."
+        )
+        owner, key = start[:-1], name[len(start) :]  # main.py.lang
     for family in config_keys().get(key, ()):
         entry = of_config(family, key)
         if not owner or entry.key == name or owner.lower() == called(family).lower():
@@ -254,15 +287,33 @@ def _several(name: str, paths: list[str]) -> UserError:
     )
 
 
-def _unknown(name: str, bare: str) -> UserError:
-    names = (other for names in spellings().values() for other in names)
-    like = nearest(bare, [*parameters(), *names, *config_keys(), *REMOVED])
+def _unknown(name: str) -> UserError:
+    like = suggestions(name)
+    meant = " or ".join(map(repr, like))
     return refuse(
         what=f"nothing is known under the name {name!r}",
         where="foretune explain",
         why="it is no parameter's path, no key of a model's config and no format's name for one",
-        fix=f"did you mean {like!r}?" if like else "`foretune explain` lists every parameter",
+        fix=f"did you mean {meant}?" if like else "`foretune explain` lists every parameter",
     )
+
+
+def suggestions(name: str) -> list[str]:
+    """The names that are most like one, its own last part first where that is one; of a word that
+    is no name, the parameters that are explained by it, the most important first.
+    """
+    known, asked = names_known(), plain(name)
+    inside = asked.partition(".")[2]
+    like = [inside] if inside in known else []
+    like += difflib.get_close_matches(asked, known, n=SUGGESTED, cutoff=0.6)
+    found: dict[str, str] = {}
+    for one in like:
+        found.setdefault(one.rpartition(".")[2], known[one])
+    if found:
+        return list(found.values())[:SUGGESTED]
+    entries = [of_run(path) for path in parameters()]
+    telling = [one for one in entries if name.lower() in str(one.words.summary).lower()]
+    return [one.key for one in sorted(telling, key=lambda one: -one.facts.matters)][:SUGGESTED]
 
 
 def distinct(entries: tuple[Entry, ...]) -> list[Entry]:

@@ -11,7 +11,7 @@ from ..params.arch.chatglm2 import ChatGLM2
 from ..params.arch.llama3 import ModelArgs
 from ..params.arch.transformer import Transformer
 from ..params.declare import Words
-from ..params.run import Run
+from ..params.run import compose
 from ..params.setting import derived
 from ..plan.version import installed
 from ..text import Said
@@ -62,4 +62,4 @@ def _on(family: type[Family], kind: str) -> Planned:
     if kind.endswith("True"):
         settings |= GENERATING
     origin = derived(Said("the example", "示例"))
-    return Planned(Run().set(settings, origin), model, facts)
+    return Planned(compose(()).set(settings, origin), model, facts)

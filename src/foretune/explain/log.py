@@ -5,9 +5,10 @@ what could have made them, and what in the logged values is wrong.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..check.rules.logged import History, of, told_of
 from ..formats.model_config import ModelFile
 from ..params.declare import Words
 from ..params.document import Document
@@ -232,112 +233,18 @@ def _state(state: TrainerState) -> Iterator[Words]:
         )
 
 
-History = Sequence[Mapping[str, Any]]
-
-
 def history(logged: History) -> Iterator[Words]:
-    """What the values that were logged on the way show: a loss that is no loss, a learning rate
-    that does not move, a model that learns by heart.
+    """What the values that were logged on the way show: how the loss went, and what `foretune
+    check` has against them.
     """
-    losses = _of(logged, "loss")
-    if losses:
-        yield from _losses(losses)
-    yield from _learning_rates(_of(logged, "learning_rate"))
-    yield from _gradients(_of(logged, "grad_norm"))
-    yield from _evaluations(logged)
-
-
-def _of(logged: History, key: str) -> list[float]:
-    values = (one.get(key) for one in logged)
-    return [value for value in values if isinstance(value, int | float)]
-
-
-def _losses(losses: list[float]) -> Iterator[Words]:
-    bad = sum(not math.isfinite(loss) for loss in losses)
-    zeros = sum(loss == 0 for loss in losses)
+    losses = of(logged, "loss")
     sound = [loss for loss in losses if math.isfinite(loss)]
-    if bad:
-        yield Words(
-            f"The loss is not a number in {bad:,} of {len(losses):,} lines: the weights are ruined "
-            "from the first of them on. Half precision that overflowed, or a learning rate that is "
-            "too large.",
-            f"{len(losses):,} 条日志中有 {bad:,} 条损失不是数字：从第一条起权重就已损坏。原因是半精"
-            "度溢出，或学习率过大。",
-        )
-    if zeros:
-        yield Words(
-            f"The loss is exactly zero in {zeros:,} of {len(losses):,} lines. No model is that "
-            "good: either no token has a label (everything is masked or cut off), or the loss was "
-            "not a number and logging_nan_inf_filter put what stood before in its place.",
-            f"{len(losses):,} 条日志中有 {zeros:,} 条损失恰好为零。没有模型能做到：要么没有任何词元"
-            "带标签（全部被屏蔽或截掉），要么损失不是数字，被 logging_nan_inf_filter 换成了此前的"
-            "值。",
-        )
-    if len(sound) > 1 and not zeros:
+    if len(sound) > 1 and 0 not in sound:
         yield Words(
             f"The loss goes from {number(sound[0])} to {number(sound[-1])} over "
             f"{len(losses):,} lines; the lowest is {number(min(sound))}.",
             f"{len(losses):,} 条日志中损失从 {number(sound[0])} 变为 {number(sound[-1])}，最低 "
             f"{number(min(sound))}。",
         )
-
-
-FEW_LINES = 3
-
-
-def _learning_rates(rates: list[float]) -> Iterator[Words]:
-    if len(rates) < FEW_LINES or len(set(rates)) > 1:
-        return
-    if rates[0] == 0:
-        yield Words(
-            f"The learning rate is zero in all {len(rates):,} lines: nothing learns. The optimizer "
-            "makes no step (every gradient overflows in fp16), or the schedule was over before "
-            "this run began.",
-            f"全部 {len(rates):,} 条日志的学习率都为零：什么也没学。可能是优化器没有走任何一步"
-            "（fp16 下梯度每次都溢出），或学习率调度在本次开始前就已结束。",
-        )
-    else:
-        yield Words(
-            f"The learning rate stays at {rates[0]:g} in all {len(rates):,} lines: the schedule is "
-            "constant, or the steps are skipped because gradients overflow in fp16.",
-            f"全部 {len(rates):,} 条日志的学习率都是 {rates[0]:g}：调度为常数，或者因 fp16 梯度溢出"
-            "而跳过了这些步。",
-        )
-
-
-def _gradients(norms: list[float]) -> Iterator[Words]:
-    zeros = sum(norm == 0 for norm in norms)
-    bad = sum(not math.isfinite(norm) for norm in norms)
-    if zeros:
-        yield Words(
-            f"The gradient is zero in {zeros:,} of {len(norms):,} lines: no token had a label, or "
-            "nothing that trains is on the way from the loss.",
-            f"{len(norms):,} 条日志中有 {zeros:,} 条梯度为零：没有词元带标签，或可训练的参数与损失"
-            "不相连。",
-        )
-    if bad:
-        yield Words(
-            f"The gradient is not a number in {bad:,} of {len(norms):,} lines: in fp16 such a step "
-            "is skipped, otherwise it ruins the weights.",
-            f"{len(norms):,} 条日志中有 {bad:,} 条梯度不是数字：fp16 下会跳过该步，否则会破坏权"
-            "重。",
-        )
-
-
-def _evaluations(logged: History) -> Iterator[Words]:
-    """Where the loss on the validation rows turned, while that of training went on falling."""
-    scored = [one for one in logged if isinstance(one.get("eval_loss"), int | float)]
-    if len(scored) < FEW_LINES:
-        return
-    best = min(range(len(scored)), key=lambda index: scored[index]["eval_loss"])
-    if best < len(scored) - 1:
-        lowest, last = scored[best]["eval_loss"], scored[-1]["eval_loss"]
-        epoch = scored[best].get("epoch")
-        at = f" (epoch {number(epoch)})" if isinstance(epoch, int | float) else ""
-        zh = f"（第 {number(epoch)} 轮）" if isinstance(epoch, int | float) else ""
-        yield Words(
-            f"eval_loss is lowest in evaluation {best + 1} of {len(scored)}{at}, {number(lowest)}, "
-            f"and ends at {number(last)}: what came after that made the model no better.",
-            f"eval_loss 在 {len(scored)} 次评估中的第 {best + 1} 次{zh}最低，为 {number(lowest)}，"
-            f"最终为 {number(last)}：此后的训练没有让模型更好。",
-        )
+    for what, why in told_of(logged):
+        yield Words(f"{what.en[:1].upper()}{what.en[1:]}. {why.en}", f"{what.zh}。{why.zh}")

@@ -17,7 +17,7 @@ from ..params.run import Run, parameters
 from ..params.setting import AUTO, DEFAULT, Note, Origin
 from ..plan.amounts import Amount
 from ..text import Said
-from .entry import Entry, config_entries, of_run
+from .entry import Entry, called, config_entries, of_run
 from .planned import Effect, Planned, computed_from, effect
 
 if TYPE_CHECKING:
@@ -281,4 +281,9 @@ def rules_about(entry: Entry) -> Sequence[Rule]:
     """The rules of `foretune check` that are about a parameter or a key."""
     from ..check.rule import rules
 
-    return [rule for rule in rules() if entry.key in rule.fields]
+    of = set(entry.families)
+    return [
+        rule
+        for rule in rules()
+        if entry.key in rule.fields and (not rule.of or {called(one) for one in rule.of} & of)
+    ]

@@ -16,12 +16,12 @@ from pydantic import ValidationError
 from ..errors import UserError
 from ..facts import Facts
 from ..formats.model_config import ModelFile
-from ..params.arch import Family
+from ..params.arch import Family, families
 from ..params.arch.shape import Shape
 from ..params.document import Document
 from ..params.resolve import resolve
 from ..params.run import Run
-from ..params.setting import DEFAULT, Origin, Setting, derived
+from ..params.setting import DEFAULT, Note, Origin, Setting, derived
 from ..plan.amounts import Amount, amounts
 from ..plan.forecast import Forecast, forecast
 from ..plan.memory import BYTES
@@ -43,6 +43,8 @@ class Planned:
     written: Run
     model: ModelFile | None = None
     facts: Facts = field(default_factory=_installed)
+    assumed: ModelFile | None = None
+    """The sizes that a hub model was published with, where its config is not here."""
 
     @property
     def family(self) -> Family | None:
@@ -50,7 +52,8 @@ class Planned:
 
     @property
     def shape(self) -> Shape | None:
-        return None if self.model is None else self.model.shape
+        known = self.model or self.assumed
+        return None if known is None else known.shape
 
     @cached_property
     def run(self) -> Run:
@@ -125,9 +128,12 @@ class Planned:
         """The same with another value; None where that cannot be."""
         if entry.owner is None:
             try:
-                return replace(self, written=self.written.set({entry.key: value}))
+                changed = self.written.set({entry.key: value})
             except UserError:
                 return None
+            other_model = entry.key == "model.path" and self.model is None
+            assumed = published_file(changed) if other_model else self.assumed
+            return replace(self, written=changed, assumed=assumed)
         family = self.family
         if self.model is None or family is None or not self.has(entry):
             return None
@@ -140,6 +146,39 @@ class Planned:
         except ValidationError:
             return None
         return replace(self, model=replace(self.model, architecture=changed))
+
+
+def published_file(run: Run) -> ModelFile | None:
+    """The sizes of the hub model that a run names, where it is one whose sizes are known here."""
+    owner, _, name = (run.model.path or "").lower().partition("/")
+    for family in families():
+        published = str(family.published.get("_name_or_path", "")).lower()
+        if name and published in (f"{owner}/{name}", f"{ONCE.get(owner)}/{name}"):
+            keys = family.published
+            return ModelFile(str(run.model.path), family.model_validate(keys), keys, {}, ())
+    return None
+
+
+ONCE = {"zai-org": "thudm"}
+"""Owners of models on the hub, and what they were called when these were published."""
+
+
+def plan_of(run: Run, model: ModelFile | None, facts: Facts | None = None) -> Planned:
+    """A written run with its model; with the published sizes where a model of the hub is named and
+    its config is not here, which a note then says.
+    """
+    assumed = published_file(run) if model is None else None
+    if assumed is not None:
+        name = run.model.path
+        what = Said(
+            f"the sizes of {name} are taken as published", f"{name} 的尺寸取自官方发布的配置"
+        )
+        why = Said(
+            "its config.json is not here; name the file where yours differs",
+            "它的 config.json 不在这里；如果你的不同，请一并给出该文件",
+        )
+        run = run.add((), [Note(what, str(run.origin("model.path")), why)])
+    return Planned(run, model, facts or _installed(), assumed)
 
 
 @dataclass(frozen=True, slots=True)

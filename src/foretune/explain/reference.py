@@ -17,9 +17,11 @@ from ..files import write_whole
 from ..formats import official
 from ..formats.removed_arguments import REMOVED
 from ..formats.spellings import about, tables
+from ..formats.writing import DOCUMENTS, FORMS
 from ..params.declare import Words, words_of
 from ..params.run import parameters, section_of
 from ..text import in_language
+from .coverage import coverage_table
 from .entry import Entry, called, config_entries, models, of_run
 from .labels import MADE, STARS, say
 from .phrases import facts, is_name
@@ -46,6 +48,14 @@ TEXTS = {
         "其他程序和格式对同一参数的叫法。",
     ),
     "unread": Words("Arguments without an effect", "不起作用的参数"),
+    "written": Words("Forms that are written", "可以写出的格式"),
+    "about written": Words(
+        "`foretune convert FILE... --to FORM` prints a run in one of these, reads it again, and "
+        "says what did not come back.",
+        "`foretune convert 文件... --to 格式` 把一次训练写成其中一种格式，再读一遍，并说明哪些没"
+        "能带过去。",
+    ),
+    "as read": Words("the file that was read, whole", "读到的文件，原样写出"),
     "removed": Words("Names that transformers 5 has no longer", "transformers 5 不再接受的名称"),
     "about removed": Words(
         "They are read all the same, and the report says as what.",
@@ -108,6 +118,7 @@ def config_page(language: str) -> Iterator[str]:
 def formats_page(language: str) -> Iterator[str]:
     """Every name that a format has for a parameter."""
     yield from _opening("formats", language)
+    yield from ("", *coverage_table(language))
     for module, table in tables().items():
         title = FORMATS.get(module) or about(module)
         yield from ("", f"## {title.in_language(language)}", "")
@@ -115,6 +126,9 @@ def formats_page(language: str) -> Iterator[str]:
     yield from ("", f"## {text('unread', language)}", "")
     for name in sorted(official.UNREAD):
         yield f"- `{name}`: {in_language(official.why_unread(name), language)}"
+    yield from ("", f"## {text('written', language)}", "", text("about written", language), "")
+    yield from (f"- `{name}`: {form.words.in_language(language)}" for name, form in FORMS.items())
+    yield from (f"- `{name}`: {text('as read', language)}" for name in DOCUMENTS)
 
 
 def removed_page(language: str) -> Iterator[str]:

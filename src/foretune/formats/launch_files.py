@@ -4,7 +4,7 @@ several processes, and the commands to type.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import refuse
@@ -18,57 +18,57 @@ RUN, DEEPSPEED, ACCELERATE = "run.yaml", "ds_config.json", "accelerate.yaml"
 
 def launch_files(run: Run, folder: Path) -> dict[str, str]:
     """The text of every file by its name, as they are to lie in ``folder``."""
+    found: dict[str, str] = {}
     if shards_with_deepspeed(run):
         run = run.add([_setting("launch.deepspeed", str(folder / DEEPSPEED))])
-    found = {RUN: write_run(run)}
-    if shards_with_deepspeed(run):
         found[DEEPSPEED] = deepspeed.write(run)
-    found[ACCELERATE] = accelerate.write(run.add(_of_accelerate(run, folder)))
-    return found
+    found[ACCELERATE] = accelerate.write(_for_accelerate(run))
+    return {RUN: write_run(run), **found}
 
 
 def shards_with_deepspeed(run: Run) -> bool:
     return run.launch.deepspeed is not None or run.deepspeed.zero_optimization.stage != 0
 
 
-def _setting(path: str, value: object, key: str = "") -> Setting:
-    return Setting(path, value, Origin(ACCELERATE if key else RUN, None, key or path))
+def shards_with_accelerate(run: Run) -> bool:
+    """Whether accelerate's launcher alone makes FSDP shard it: no argument of the trainer does."""
+    return run.accelerate.distributed_type == "FSDP" and run.launch.fsdp is None
 
 
-def _of_accelerate(run: Run, folder: Path) -> Iterator[Setting]:
-    """What accelerate's file says of a run, under the keys that it has there."""
-    several = run.launch.all_processes > 1
-    kind = "MULTI_GPU" if several else "NO"
+def _setting(path: str, value: object) -> Setting:
+    return Setting(path, value, Origin(RUN, None, path))
+
+
+def _for_accelerate(run: Run) -> Run:
+    """The run as accelerate's file is written of it: the keys that it needs now, whatever file of
+    accelerate it was read from. Beside a file of DeepSpeed accelerate refuses a precision.
+    """
+    bare = run.model_copy(update={"settings": ()})
+    kind = "MULTI_GPU" if run.launch.all_processes > 1 else "NO"
+    asked: dict[str, object] = {"mixed_precision": None}
     if shards_with_deepspeed(run):
         kind = "DEEPSPEED"
-        file = str(folder / DEEPSPEED)
-        yield _setting("launch.deepspeed", file, "deepspeed_config.deepspeed_config_file")
         if run.deepspeed.zero_optimization.stage == 3:
-            yield _setting("accelerate.deepspeed_config.zero3_init_flag", True)
+            asked["deepspeed_config.zero3_init_flag"] = True
         if run.launch.nodes > 1:
-            path = "accelerate.deepspeed_config.deepspeed_multinode_launcher"
-            yield _setting(path, "standard")
-    elif run.launch.fsdp is not None or run.accelerate.distributed_type == "FSDP":
+            asked["deepspeed_config.deepspeed_multinode_launcher"] = "standard"
+    elif run.launch.fsdp is not None or shards_with_accelerate(run):
         kind = "FSDP"
-        yield from _of_fsdp(run)
-    yield _setting("accelerate.compute_environment", "LOCAL_MACHINE", "compute_environment")
-    yield _setting("accelerate.distributed_type", kind, "distributed_type")
-    yield _setting("accelerate.mixed_precision", run.precision.mixed, "mixed_precision")
-    yield _setting("launch.nodes", run.launch.nodes, "num_machines")
-    yield _setting("launch.processes", run.launch.processes or 1, "num_processes")
+        asked |= _fsdp(run.launch.fsdp) if run.launch.fsdp is not None else {}
+    asked["distributed_type"] = kind
+    return bare.add(_setting(f"accelerate.{key}", value) for key, value in asked.items())
 
 
-def _of_fsdp(run: Run) -> Iterator[Setting]:
+def _fsdp(words: str) -> dict[str, object]:
     """FSDP2 as transformers sets it up for the words of its own argument."""
-    if run.launch.fsdp is None:
-        return
-    block = "accelerate.fsdp_config.fsdp_"
-    words = run.launch.fsdp
-    yield _setting(f"{block}version", 2)
-    yield _setting(f"{block}reshard_after_forward", str("full_shard" in words).lower())
-    yield _setting(f"{block}offload_params", "offload" in words)
-    yield _setting(f"{block}auto_wrap_policy", "TRANSFORMER_BASED_WRAP")
-    yield _setting(f"{block}state_dict_type", "FULL_STATE_DICT")
+    found: dict[str, object] = {
+        "version": 2,
+        "reshard_after_forward": str("full_shard" in words).lower(),
+        "offload_params": "offload" in words,
+        "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
+        "state_dict_type": "FULL_STATE_DICT",
+    }
+    return {f"fsdp_config.fsdp_{key}": value for key, value in found.items()}
 
 
 def write_launch_files(run: Run, folder: Path, *, force: bool = False) -> list[Path]:
@@ -121,15 +121,16 @@ def commands(run: Run, folder: Path) -> list[str]:
     """How a run that was written to ``folder`` is started, each a way of its own."""
     file, nodes, each = folder / RUN, run.launch.nodes, run.launch.processes or 1
     start = f"-m foretune train {file}"
-    if nodes == 1 and (each > 1 or not shards_with_deepspeed(run)):
-        found = [f"foretune train {file}"]
-    elif nodes == 1:  # DeepSpeed wants a launcher even for one process
-        found = [f"torchrun --standalone --nproc-per-node=1 {start}"]
-    else:
-        found = [
+    if nodes > 1:
+        way = (
             f"torchrun --nnodes={nodes} --nproc-per-node={each} --node-rank=NUMBER "
             f"--master-addr=FIRST_MACHINE --master-port=29500 {start}"
-        ]
+        )
+    elif each == 1 and shards_with_deepspeed(run):  # which wants a launcher even for one process
+        way = f"torchrun --standalone --nproc-per-node=1 {start}"
+    else:
+        way = f"foretune train {file}"
+    found = [] if shards_with_accelerate(run) else [way]
     machines = " --machine_rank=NUMBER --main_process_ip=FIRST_MACHINE" if nodes > 1 else ""
     if nodes * each > 1 or shards_with_deepspeed(run):
         found.append(f"accelerate launch --config_file {folder / ACCELERATE}{machines} {start}")

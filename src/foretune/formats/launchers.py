@@ -380,7 +380,7 @@ def _read_accelerate(launch: Launch, reading: Reading) -> None:
                 f"accelerate reads it only with --{switch}, or with a file that says so",
                 f"只有写了 --{switch}（或由配置文件指定），accelerate 才会读取它",
             )
-            note = Note(what, str(option.origin), why, "no effect", option.name)
+            note = Note(what, str(option.origin), why, "turned off", option.name)
             reading.notes.append(note)
         elif ACCELERATE[option.name] is VALUE and (value.running or value.unset or value.vanished):
             reading.doubts.append((path, _unknown_count(option, path)))

@@ -1,6 +1,7 @@
 """Arguments of the authors' ptuning/main.py that change nothing.
 
-Source: THUDM/ChatGLM-6B (401bf3a) and THUDM/ChatGLM2-6B (cb8e8b4), ptuning/arguments.py and main.py.
+Source: THUDM/ChatGLM-6B (401bf3a) and THUDM/ChatGLM2-6B (cb8e8b4), ptuning/arguments.py and
+main.py.
 """
 
 from .declare import Section, param
@@ -42,6 +43,6 @@ class NeverRead(Section):
     """No effect: foretune keeps no cache of encoded rows and encodes them anew for every run. In
     main.py it does the same for the cache of datasets.
 
-    不起作用：foretune 不缓存编码后的数据，每次运行都重新编码；在 main.py 中，它让 datasets 忽略已有缓
-    存。
+    不起作用：foretune 不缓存编码后的数据，每次运行都重新编码；在 main.py 中，它让 datasets 忽略已有
+    的缓存。
     """

@@ -9,7 +9,7 @@ from typing import Literal
 
 from ..text import Said, in_language, place
 
-SECRET = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD)$")
+SECRET = re.compile(r"(?<!DISABLE_IMPLICIT_)(TOKEN|KEY|SECRET|PASSWORD)$")
 
 
 def is_secret(variable: str) -> bool:
@@ -77,7 +77,7 @@ class Setting:
     """True where the source knows only text (a command-line flag): '8' then means 8."""
 
 
-Kind = Literal["", "renamed", "no effect", "twice", "unknown", "taken for", "absent"]
+Kind = Literal["", "renamed", "no effect", "twice", "unknown", "taken for", "absent", "turned off"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,6 @@ from .counts import (
     projection_width,
     trained_examples,
 )
-from .disk import disk_bytes
 from .forecast import Forecast
 from .formula import Formula
 from .memory import BYTES, adam_bytes, gradient_bytes, kv_cache_bytes, logit_bytes, weight_bytes
@@ -164,6 +163,8 @@ def _of_training(forecast: Forecast) -> Named:
         yield _named(checkpoint_bytes, forecast.trainable, copies, moments)
     found = forecast.disk
     if found is not None and found.kept:
+        from .disk import disk_bytes
+
         yield _named(disk_bytes, round(found.checkpoint), found.kept)
     if shape.vocab:
         length = run.data.max_source_length + run.data.max_target_length

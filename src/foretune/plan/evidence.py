@@ -112,20 +112,28 @@ def behind(
             "no published run of this method stands behind it",
             "没有已发表的同类方法运行可供对照",
         )
-    plural = "s" if found.rows != 1 else ""
-    en = f"held against {found.rows} published run{plural} of this method"
+    if not found.rows:
+        return Words(
+            f"its rates fitted to {_runs(used)} of this method, and held against none",
+            f"速率由 {used} 个已发表的同类方法运行拟合，没有其他运行可供对照",
+        )
+    en = f"held against {_runs(found.rows)} of this method"
     zh = f"与 {found.rows} 个已发表的同类方法运行对照过"
     if found.rows > 1:
         en += f" (half of them within {found.median:.1%}, nine of ten within {found.p90:.1%})"
         zh += f"（一半误差在 {found.median:.1%} 以内，九成在 {found.p90:.1%} 以内）"
     if used:
-        en += f", its rates fitted to {used} others"
+        en += f", its rates fitted to {used} more"
         zh += f"，速率由另外 {used} 个运行拟合"
-    if generation is not None and found.rows:
+    if generation is not None:
         same = evidence(what, method, generation, fitted=False).rows
-        en += f"; {same or 'none'} of those it was held against on this generation of device"
-        zh += f"；对照的运行中 {same} 个在这一代设备上"
+        en += f"; {same or 'none'} of them on this generation of device"
+        zh += f"；其中 {same} 个在这一代设备上"
     if family is not None and family not in SEEN:
         en += f"; none of them of {family}"
         zh += f"；其中没有 {family}"
     return Words(en, zh)
+
+
+def _runs(count: int) -> str:
+    return f"{count} published run{'' if count == 1 else 's'}"

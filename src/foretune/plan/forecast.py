@@ -24,10 +24,11 @@ from .version import installed, release
 if TYPE_CHECKING:
     from .calibration import Calibration, Measured, Stack
     from .cost import Cost
+    from .devices import Device
     from .disk import Disk
     from .events import Events, Length
     from .flops import Flops
-    from .memory.peak import Memory
+    from .memory.peak import Memory, Parts
     from .setup import Setup
     from .step_time import Hardware, StepTime
     from .verdict import Fit
@@ -85,25 +86,8 @@ class Forecast:
         shape, setup, run = self.shape, self.setup, self.run
         if self.traced is not None or shape is None or setup is None:
             return self.traced
-        from .memory.evaluation import loss_pass
-        from .memory.peak import memory
-        from .row_length import eval_length
-
-        answers = run.generate.enabled and (run.launch.predict or run.evaluates)
-        prefix = setup.adapter.prefix if setup.adapter is not None else 0
-        held = memory(
-            shape,
-            setup,
-            None if self.hardware is None else self.hardware.device,
-            answers=(run.generate.max_length or 0) + prefix if answers else 0,
-            eval_batch=run.batch.eval * (run.generate.num_beams or 1) if answers else 0,
-        )
-        if run.evaluates:
-            rows = run.batch.eval
-            length = eval_length(run, shape, self.facts)
-            computed = held.save.and_(**loss_pass(shape, setup, rows, length))
-            held = replace(held, evaluate=max(held.evaluate, computed, key=lambda one: one.total))
-        return held if run.launch.train else _without_training(held)
+        device = None if self.hardware is None else self.hardware.device
+        return memory_of(run, shape, setup, self.facts, device)
 
     @cached_property
     def fit(self) -> Fit | None:
@@ -228,8 +212,10 @@ class Forecast:
         which rows a part of a pass sees, which are left out of the last batch, and which fill it up
         where there are several devices, is left to chance.
         """
-        made = self.steps
+        made, train = self.steps, self.facts.train
         if made is None or made.steps % made.steps_per_epoch:
+            return False
+        if train is not None and train.sampled is not None:
             return False
         return self._examples_per_epoch == made.examples
 
@@ -275,6 +261,8 @@ class Forecast:
             }
         if self.tokens_trained is not None and self.rows_seen_equally:
             figures["trained tokens"] = self.tokens_trained
+        if train is not None and train.run_tokens is not None:
+            figures["tokens with padding"] = train.run_tokens
         if self.trainable is not None:
             figures |= {"trainable parameters": self.trainable, "total parameters": self.total}
         return figures
@@ -326,6 +314,44 @@ def forecast(
         stored_bits=stored_bits,
         family=family,
     )
+
+
+def memory_of(run: Run, shape: Shape, setup: Setup, facts: Facts, device: Device | None) -> Memory:
+    """Memory of one device through a resolved run; of one that does not train, without what
+    training takes.
+    """
+    from .memory.evaluation import loss_pass
+    from .memory.peak import memory
+    from .row_length import eval_length
+
+    answers = run.generate.enabled and (run.launch.predict or run.evaluates)
+    prefix = setup.adapter.prefix if setup.adapter is not None else 0
+    held = memory(
+        shape,
+        setup,
+        device,
+        answers=(run.generate.max_length or 0) + prefix if answers else 0,
+        eval_batch=run.batch.eval * (run.generate.num_beams or 1) if answers else 0,
+    )
+    if run.evaluates:
+        length = eval_length(run, shape, facts)
+        computed = held.save.and_(**loss_pass(shape, setup, run.batch.eval, length))
+        held = replace(held, evaluate=max(held.evaluate, computed, key=lambda one: one.total))
+    if setup.parallel.program == "deepspeed" and setup.parallel.sharding != "all":
+        loaded = _as_loaded(run, shape, setup)
+        held = replace(held, load=max(held.load, loaded, key=lambda one: one.total))
+    return held if run.launch.train else _without_training(held)
+
+
+def _as_loaded(run: Run, shape: Shape, setup: Setup) -> Parts:
+    """The weights as the trainer loads them: below ZeRO-3 each process has the whole model on its
+    device, in the run's own type, before DeepSpeed casts it.
+    """
+    from .memory.peak import Parts
+    from .memory.states import BYTES, bytes_of_model
+
+    numbers = replace(setup.precision, weights=BYTES.get(run.precision.dtype, 4))
+    return Parts(weights=bytes_of_model(shape, replace(setup, precision=numbers)))
 
 
 def _without_training(held: Memory) -> Memory:

@@ -18,7 +18,7 @@ from ..params.declare import Words
 from ..params.run import Run
 from ..params.setting import COMMAND_LINE, Setting, derived
 from ..text import Said
-from .devices import device_called
+from .devices import device_called, measured_cpu
 from .row_length import length_limit, longest, usual_length
 from .setup import (
     AMP,
@@ -126,6 +126,7 @@ def _adapter(run: Run, shape: Shape) -> Adapter | None:
         return Adapter(
             rank=method.lora.rank,
             targets=every if named == ("all-linear",) else tuple(f".{name}" for name in named),
+            dora=run.peft.use_dora,
             dropout=method.lora.dropout > 0,
             bytes_each=2 if cast else 4,
         )
@@ -188,14 +189,17 @@ def counts_gpus(run: Run) -> bool:
 
 
 def hardware_of(run: Run, device: str | None, gpus: str | None = None) -> Hardware | None:
-    """The devices that ``--device`` and ``--gpus`` name ('RTX 4090', a file; '2', '8xH100'); None
-    where neither names one.
+    """The devices that ``--device`` and ``--gpus`` name ('RTX 4090', a file; '2', '8xH100'); this
+    machine's CPU, where it was measured, for a run that says ``use_cpu``; else None.
 
     Raises:
         UserError: where no device of that name is known, or the file is none.
     """
     named = asked_gpus(gpus)[1] if device is None else device
-    return None if named is None else Hardware(device=device_called(named))
+    if named is None:
+        cpu = measured_cpu() if run.launch.use_cpu else None
+        return None if cpu is None else Hardware(device=cpu)
+    return Hardware(device=device_called(named))
 
 
 def asked_gpus(gpus: str | None) -> tuple[int | None, str | None]:
@@ -260,12 +264,16 @@ def _degree(run: Run, kind: str) -> int:
 def _zero(spread: Parallel, run: Run, shape: Shape) -> Parallel:
     zero = run.deepspeed.zero_optimization
     stages: tuple[Sharding, ...] = ("none", "optimizer", "gradients", "all")
-    bucket = zero.reduce_bucket_size
+    bucket, ahead = zero.reduce_bucket_size, zero.stage3_prefetch_bucket_size
+    overlaps = zero.overlap_comm
     return replace(
         spread,
         sharding=stages[zero_stage(run)],
         program="deepspeed",
         bucket=shape.hidden * shape.hidden if bucket == "auto" else bucket,
+        buckets=2 if (zero_stage(run) == 3 if overlaps is None else overlaps) else 1,
+        live=round(zero.stage3_max_live_parameters),
+        prefetch=round(0.9 * shape.hidden**2) if ahead == "auto" else ahead,
         offload_optimizer=zero.offload_optimizer.device in ("cpu", "nvme"),
         offload_weights=zero.offload_param.device in ("cpu", "nvme") and zero_stage(run) == 3,
     )
@@ -290,6 +298,7 @@ def _fsdp(spread: Parallel, run: Run) -> Parallel:
         sums_whole=not (isinstance(kept, dict) and "sync_each_batch" in kept),
         sharding="none" if unshared else "gradients" if keeps else "all",
         program="ddp" if unshared else "fsdp",
+        fsdp=2 if by_file and plugin.fsdp_version == 2 else 1,
         offload_optimizer=offloads,
         offload_weights=offloads,
     )

@@ -57,6 +57,13 @@ class Parallel:
     offload_weights: bool = False
     bucket: int = 500_000_000
     """Elements that DeepSpeed reduces, or gathers, at once."""
+    buckets: int = 2
+    """Such buckets: two where it sends while it computes (overlap_comm)."""
+    live: int = 1_000_000_000
+    """Weights that ZeRO's third stage leaves gathered where they are needed again soon
+    (stage3_max_live_parameters)."""
+    prefetch: int = 50_000_000
+    """Weights that it gathers ahead (stage3_prefetch_bucket_size)."""
 
     @property
     def devices(self) -> int:
@@ -113,6 +120,10 @@ class Adapter:
     """Of LoRA; 0 where there is none."""
     targets: tuple[str, ...] = ()
     """Ends of the names of the linears that LoRA adapts."""
+    embedding_gradient: bool = False
+    """True where the embedding takes a gradient that no optimizer steps and nothing frees."""
+    dora: bool = False
+    """True where LoRA's update is scaled to the length that each row of the matrix learns."""
     dropout: bool = False
     bytes_each: int = 4
     """Of a weight of the adapter and of its input; PEFT keeps both in float32."""

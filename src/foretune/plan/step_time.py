@@ -8,8 +8,7 @@ pipeline waits for its first and last micro batch.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 from ..params.arch.shape import Shape
@@ -19,6 +18,7 @@ from .devices import Device, devices
 from .fitted import FITTED, Fitted
 from .flops import attention_flops, flops, of_blocks, of_head, product_flops
 from .formula import formula
+from .products import role
 from .setup import Checkpointing, Setup
 
 GPUS_A_NODE = 8
@@ -54,6 +54,8 @@ class Hardware:
     """Power limit as a share of the data sheet's."""
     network_gbs: float | None = None
     """GB/s of one GPU's share of the network between nodes; None for that of its generation."""
+    gpus_a_node: int = GPUS_A_NODE
+    """GPUs that links inside a machine join."""
 
     @property
     def generation(self) -> int:
@@ -105,8 +107,8 @@ class StepTime:
 
     @property
     def seconds(self) -> float:
-        parts = (one.name for one in fields(self)[:7])
-        return sum(getattr(self, name) for name in parts) * self.factor
+        work = self.products + self.attention + self.traffic + self.starting
+        return (work + self.communication + self.waiting + self.optimizer) * self.factor
 
     @property
     def low(self) -> float:
@@ -198,13 +200,24 @@ def reached(shape: Shape) -> float:
     return of_blocks(shape) - unreached(shape)
 
 
+@cache
+def narrowness(shape: Shape, split: int) -> float:
+    """One over the width of the matrices of the blocks, the smaller of their two sides as a rank of
+    tensor parallelism has them, on average over the operations.
+    """
+    found = 0.0
+    for one in shape.linears:
+        by_input = role(one) in ("out", "down")
+        inputs, outputs = (split, 1) if by_input else (1, split)
+        found += one.num_parameters / min(one.inputs / inputs, one.outputs / outputs)
+    return found / max(of_blocks(shape), 1)
+
+
 def _products(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> float:
     split, tokens = setup.parallel.tensor, setup.tokens
     numbers = setup.precision
-    width = shape.hidden / math.sqrt(split)
-    small = tokens / (tokens + 128)
     share = fitted.ampere_products if hardware.generation < 9 else fitted.hopper_products
-    share *= small * width / (width + fitted.half_width)
+    share *= tokens / (tokens + 128) / (1 + fitted.half_width * narrowness(shape, split))
     passes = _passes(setup)
     again = _made_again(shape, setup.checkpointing)
     tera = hardware.tera(compute=numbers.compute)
@@ -213,7 +226,8 @@ def _products(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) ->
     seconds = product_seconds(of_scores, tera, share)
     if not numbers.fp8:
         return seconds + product_seconds(of_layers, tera, share)
-    fp8 = fitted.fp8_products * small * width / (width + 2 * fitted.half_width)
+    fp8 = fitted.fp8_products * tokens / (tokens + 128)
+    fp8 /= 1 + 2 * fitted.half_width * narrowness(shape, split)
     return seconds + product_seconds(of_layers, hardware.tera(compute=2, fp8=True), fp8)
 
 
@@ -271,6 +285,9 @@ PER_SCORE = {"full": 36.0, "shifted": 48.0, "compiled": 12.0, "chunked": 36.0, "
 computed (setup.Loss)."""
 
 
+PER_WEIGHT_OF_DORA = 30.0
+"""Bytes moved for every weight that DoRA adapts in a forward pass: the matrix of updates made,
+cast, scaled and added, and its rows measured (PEFT 0.21, tuners/lora/dora.py)."""
 FORWARD_AND_BACK = 2.5
 """Bytes between the products in both directions, as a multiple of those of the forward pass."""
 
@@ -287,6 +304,9 @@ def _traffic(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> 
     moved *= fitted.traffic
     if setup.kernels.attention == "eager":
         moved += shape.layers * tokens * setup.length * shape.heads / split * 30
+    if setup.adapter is not None and setup.adapter.dora:
+        adapted = sum(one.num_parameters for one in setup.adapter.adapted(shape))
+        moved += adapted * PER_WEIGHT_OF_DORA * (1 + again)
     if setup.packing is not None:
         moved += of_blocks(shape) * 2.5 * (_passes(setup) + again) * 2
     return traffic_seconds(moved, hardware.device.bandwidth_gbs)
@@ -309,10 +329,10 @@ def _optimizer(shape: Shape, setup: Setup, hardware: Hardware) -> float:
 def _link(hardware: Hardware, fitted: Fitted, ranks: float) -> float:
     """GB/s of collectives among so many ranks of which each has a GPU."""
     inside = (hardware.device.link_gbs or hardware.device.pcie_gbs or 16) * fitted.node_links
-    if ranks <= GPUS_A_NODE:
+    if ranks <= hardware.gpus_a_node:
         return inside
     own = hardware.network_gbs or NETWORK_GBS.get(hardware.generation, 25.0)
-    return min(inside, own * GPUS_A_NODE * fitted.network)
+    return min(inside, own * hardware.gpus_a_node * fitted.network)
 
 
 def _sharded(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> float:
@@ -331,7 +351,7 @@ def _sharded(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> 
         reduced = 0  # adapters and prefixes are small beside the weights
     moved = of_all * (gathered + reduced) * (ranks - 1) / ranks
     link = _link(hardware, fitted, ranks * split)
-    if ranks * split > GPUS_A_NODE:
+    if ranks * split > hardware.gpus_a_node:
         link /= split
     return traffic_seconds(moved, link)
 
@@ -378,6 +398,6 @@ def _context_parallel(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fi
     each = 2 * setup.tokens * width * setup.precision.compute * (ranks - 1)
     times = 3 if setup.checkpointing == "full" else 2
     link = _link(hardware, fitted, ranks * parallel.tensor)
-    if ranks * parallel.tensor > GPUS_A_NODE:
+    if ranks * parallel.tensor > hardware.gpus_a_node:
         link /= parallel.tensor
     return traffic_seconds(each * times * shape.layers, link)

@@ -16,7 +16,8 @@ from transformers import PreTrainedTokenizerBase, set_seed
 
 from ..data.collate import prompt_collator, training_collator
 from ..data.encoded import UNTRAINED, family_of
-from ..data.padding import is_encoder_decoder
+from ..data.order import padded_tokens
+from ..data.padding import is_encoder_decoder, padded_length
 from ..data.prepare import Prepared, prepare
 from ..data.read import Split
 from ..data.show import first_example_text
@@ -29,6 +30,7 @@ from ..models.quantized import PackedEmbedding, PackedLinear
 from ..params.arch.shape import Shape
 from ..params.resolve import Device, resolve
 from ..params.run import Run
+from ..plan.calibration import known_runs
 from ..plan.forecast import Forecast, forecast, training_log
 from ..plan.remarks import remarks
 from ..plan.version import installed
@@ -37,11 +39,14 @@ from ..tune import Method, method
 from .any_model import stop_at_turn_ends, with_pad
 from .arguments import arguments_of, told_of
 from .base import at_base, load_as_asked, untrained, with_hub_config
+from .clock import StepClock
 from .heard import HeardBlock
 from .hub import open_repository, upload
 from .launch import refuse_other_processes
+from .measured import estimates, hardware_here, noted
 from .output import checkpoints, refuse_finished, refuse_unwritable, resume_point
 from .report import Report
+from .sizes import sizes_of
 from .trainer import MethodTrainer
 
 Say = Callable[[str], None]
@@ -112,22 +117,24 @@ def ended_by(failure: BaseException) -> str:
     return f"failed: {type(failure).__name__}: {failure}".strip().partition("\n")[0]
 
 
-def resolved(run: Run) -> tuple[Run, Shape | None]:
-    """The run with its base found and every open value filled in, and the sizes of its model."""
+def resolved(run: Run) -> tuple[Run, Shape | None, str | None]:
+    """The run with its base found and every open value filled in, the sizes of its model, and what
+    its family is called.
+    """
     run = at_base(run)
     config = model_file(run)
     if config is None and not Path(run.model.path or "").is_dir():
         resolve(run, device=device_of(run))  # what the run lacks is told before the hub is asked
         run = with_hub_config(run)
         config = model_file(run)
-    shape = config.shape if config else None
+    shape, family = sizes_of(run, config)
     run = resolve(run, shape, device=device_of(run))
-    return run.add((), untrained(run)), shape
+    return run.add((), untrained(run)), shape, family
 
 
 def open_run(run: Run, say: Say) -> Opened:
     """Reads and checks everything that the run names, and says the forecast."""
-    run, shape = resolved(run)
+    run, shape, family = resolved(run)
     refuse_unwritable(run)
     resume = resume_point(run)
     tokenizer = load_tokenizer(run.model.tokenizer or "")
@@ -159,12 +166,38 @@ def open_run(run: Run, say: Say) -> Opened:
         validation=opened.validation.facts if opened.validation else None,
         test=opened.test_prompts.facts if opened.test_prompts else None,
     )
-    opened = replace(opened, forecast=forecast(run, facts, shape))
+    expected = forecast(
+        run,
+        facts,
+        shape,
+        hardware=hardware_here(device_of(run)),
+        known=tuple(known_runs()),
+        family=family,
+    )
+    opened = replace(opened, forecast=_in_order(expected, opened.train, tokenizer))
     refuse_no_room(opened)
     if resume is not None and opened.forecast.steps is not None:
         refuse_finished(run, resume, opened.forecast.steps.steps)
     say_forecast(opened, say)
     return opened
+
+
+def _in_order(expected: Forecast, train: Prepared | None, tokenizer: object) -> Forecast:
+    """With the tokens of the run, padding included, where the order of its rows is known."""
+    if train is None or expected.steps is None:
+        return expected
+    run = expected.run
+    seed = run.launch.seed if run.launch.data_seed is None else run.launch.data_seed
+    tokens = padded_tokens(
+        train.dataset.input_ids.lengths,
+        expected.steps,
+        order=run.batch.order,
+        seed=seed,
+        drop_last=run.batch.drop_last,
+        constant=padded_length(family_of(tokenizer), run.data),
+    )
+    facts = replace(expected.facts, train=replace(train.facts, run_tokens=tokens))
+    return replace(expected, facts=facts)
 
 
 def say_forecast(opened: Opened, say: Say) -> None:
@@ -250,6 +283,8 @@ def _run(opened: Opened, trainer: MethodTrainer, report: Report, say: Say) -> No
 
 def _train(opened: Opened, trainer: MethodTrainer, report: Report, say: Say) -> None:
     expected = training_log(opened.forecast)
+    clock = StepClock()
+    trainer.add_callback(clock)
     with HeardBlock() as heard:
         result = trainer.train(str(opened.resume) if opened.resume else None)
     state = trainer.state
@@ -262,6 +297,12 @@ def _train(opened: Opened, trainer: MethodTrainer, report: Report, say: Say) -> 
     if trainer.interrupt.asked:
         report.ended = f"interrupted at step {state.global_step}"
         say(f"interrupted at step {state.global_step}; go on with --resume_from_checkpoint true")
+    finished = None if trainer.interrupt.asked else result.metrics.get("train_runtime")
+    report.checkpoints = [str(path) for path in checkpoints(opened.output)]
+    report.estimates = estimates(opened.forecast, clock, report.checkpoints, finished)
+    if trainer.accelerator.is_main_process:
+        where = str(opened.output)
+        report.measured = noted(opened.forecast, clock, when=report.started, source=where)
     say("as forecast" if logged == expected else f"the trainer logged otherwise:\n{logged}")
     for row in report.disagreements:
         say(f"  {row.name}: forecast {row.forecast:,}, actual {row.actual:,}")
@@ -290,6 +331,7 @@ def _actual(opened: Opened, trainer: MethodTrainer) -> dict[str, int]:
     }
     if not trainer.interrupt.asked and opened.resume is None:
         actual["trained tokens"] = int(trainer.trained_tokens)
+        actual["tokens with padding"] = trainer.padded_tokens
     return actual
 
 

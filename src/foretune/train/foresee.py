@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..data.measure import known_facts, measure
 from ..data.read import Split, count_rows
 from ..errors import UserError
 from ..facts import DataFacts, Facts
@@ -25,6 +26,7 @@ from ..plan.forecast import Forecast, forecast
 from ..plan.of_run import hardware_of, on_gpus
 from ..plan.version import installed, release
 from ..text import Said, place
+from .sizes import sizes_of
 
 
 def foresee(
@@ -32,6 +34,7 @@ def foresee(
     *,
     transformers: str | None = None,
     tokens: bool = False,
+    sample: int | None = None,
     device: str | None = None,
     gpus: str | None = None,
     price: float | None = None,
@@ -42,7 +45,9 @@ def foresee(
     Args:
         run: as written; a run that asks neither to train nor to evaluate is taken to train.
         transformers: the version whose arithmetic counts; the installed one where it is not given.
-        tokens: encode the data with the model's tokenizer and count its tokens too.
+        tokens: encode the data with the model's tokenizer and count its tokens too. What was
+            encoded before is known without.
+        sample: encode so many rows of each file, drawn at random, and estimate the tokens.
         device: what it is to run on: the name of a GPU, or a file that describes a device.
         gpus: how many of them ('8'), and which if ``device`` does not say ('8xH100').
         price: of one of them for an hour.
@@ -53,15 +58,16 @@ def foresee(
     config = model_file(run)
     if config is None and not needs_data:
         run, config = as_published(run)
+    shape, family = sizes_of(run, config)
     hardware = hardware_of(run, device, gpus)
     kind = "cpu" if run.launch.use_cpu else "cuda"
-    run = resolve(on_gpus(run, gpus), config.shape if config else None, device=kind, complete=False)
-    if problems := list(impossible(run, config.shape if config else None)):
+    run = resolve(on_gpus(run, gpus), shape, device=kind, complete=False)
+    if problems := list(impossible(run, shape)):
         raise UserError(problems)
     version = transformers or installed("transformers")
     run, present = (run, run) if needs_data or tokens else _without_absent(run)
-    if tokens:
-        facts = measured(run, version)
+    if tokens or sample is not None:
+        facts = measured(run, version, sample=sample)
     else:
         facts = Facts(
             transformers=version,
@@ -73,12 +79,12 @@ def foresee(
     expected = forecast(
         run,
         facts,
-        _countable(run, config),
+        _countable(run, shape),
         hardware=hardware,
         price=price,
         known=tuple(known_runs()) if hardware is not None else (),
         stored_bits=stored_bits(config),
-        family=None if config is None else type(config.architecture).__name__,
+        family=family,
     )
     if config is None or transformers is not None:
         return expected
@@ -101,10 +107,10 @@ def as_published(run: Run) -> tuple[Run, ModelFile | None]:
     return run.add((), [note]), config
 
 
-def _countable(run: Run, config: ModelFile | None) -> Shape | None:
+def _countable(run: Run, shape: Shape | None) -> Shape | None:
     """The sizes of the model, where what is to train of it is known."""
     known = run.method.name != "ptuning" or run.method.prefix.length is not None
-    return config.shape if config is not None and known else None
+    return shape if known else None
 
 
 def stored_bits(config: ModelFile | None) -> int:
@@ -184,7 +190,7 @@ def _counted(wanted: bool, file: str | None, run: Run, split: Split) -> DataFact
     if not wanted or (file is None and run.data.dataset is None):
         return None
     try:
-        return count_rows(file, run.data, split=split)
+        return known_facts(run, file, split) or count_rows(file, run.data, split=split)
     except UserError as error:
         raise run.at_origins(error) from None
 
@@ -193,8 +199,6 @@ def measured(run: Run, version: str, *, sample: int | None = None) -> Facts:
     """What the data comes to in tokens of the model's own tokenizer, or in those of ``sample`` rows
     of each file; imports the heavy half where that was not measured before.
     """
-    from ..data.measure import measure
-
     def load() -> Any:
         from ..tokenizers import load_tokenizer
 

@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from ..files import write_whole
 from ..params.run import Run, parameters
+from ..plan.calibration import Measured
 from ..plan.forecast import Forecast
 from ..plan.remarks import remarks
+from .measured import Estimate
 from .report_page import page
 
 TRAINED, EVALUATED = "report", "evaluation"
@@ -48,6 +50,10 @@ class Report:
     ended: str = "finished"
     """'finished', or 'interrupted at step N'."""
     actual: dict[str, float] = field(default_factory=dict)
+    estimates: list[Estimate] = field(default_factory=list)
+    """Time, memory and disk: what was forecast with an interval, beside what was measured."""
+    measured: Measured | None = None
+    """What the history was told of this run."""
     training_log: dict[str, str] = field(default_factory=dict)
     """The block that was forecast and the block that the trainer logged."""
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -90,6 +96,8 @@ class Report:
                 }
                 for row in self.comparisons
             ],
+            "estimates": [row.as_dict() for row in self.estimates],
+            "measured": None if self.measured is None else asdict(self.measured),
             "training_log": self.training_log,
             "history": self.history,
             "metrics": self.metrics,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from ..text import number
+from ..text import number, size
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --muted: #777; --good: #2a8a4a; --bad: #c0392b;
@@ -36,6 +36,7 @@ def page(content: dict[str, Any]) -> str:
         f'<p class="muted">{escape(content["started"])} · {number(round(content["seconds"]))} s · '
         f"{escape(content['ended'])}</p>",
         _comparison(content["comparison"]),
+        _estimates(content["estimates"]),
         _curve(content["history"]),
         _metrics(content["metrics"]),
         _samples(content["samples"]),
@@ -86,6 +87,39 @@ def _comparison(rows: list[dict[str, Any]]) -> str:
     ]
     return "<h2>Forecast and actual</h2>" + table(
         ("", "forecast", "actual", ""), body, numeric=(1, 2)
+    )
+
+
+def _estimates(rows: list[dict[str, Any]]) -> str:
+    """What was forecast with an interval, beside what was measured, with the error."""
+    if not rows:
+        return ""
+    marks = {True: "good", False: "bad", None: "muted"}
+
+    def shown(value: float | None, unit: str) -> str:
+        if value is None:
+            return "–"
+        return size(value) if unit == "B" else f"{value:,.3g} {unit}"
+
+    body = [
+        (
+            escape(row["name"]),
+            shown(row["forecast"], row["unit"])
+            + (
+                f' <span class="muted">({row["low"]:,.3g} to {row["high"]:,.3g})</span>'
+                if row["low"] is not None and row["high"] is not None
+                else ""
+            ),
+            shown(row["actual"], row["unit"]),
+            "–"
+            if row["error"] is None
+            else f'<span class="{marks[row["inside"]]}">{row["error"]:+.1%}</span>',
+            f'<span class="muted">{escape(row["why"])}</span>',
+        )
+        for row in rows
+    ]
+    return "<h2>Estimated and measured</h2>" + table(
+        ("", "forecast", "measured", "error", ""), body, numeric=(1, 2, 3)
     )
 
 

@@ -61,6 +61,8 @@ class MethodTrainer(Seq2SeqTrainer):
         self.trained_tokens: torch.Tensor | int = 0
         """Counted where the batches are: as a number it would make the device wait at every step.
         """
+        self.padded_tokens = 0
+        """Input tokens that went through the model, padding included."""
         self.generation: Callable[[], dict[str, float]] | None = None
         """What to measure beside the loss when the model is evaluated: the scores of generated
         text.
@@ -79,6 +81,7 @@ class MethodTrainer(Seq2SeqTrainer):
         counted.
         """
         batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        self.padded_tokens += sum(int(batch["input_ids"].numel()) for batch in batches)
         if num_items is not None and batches:
             self.trained_tokens += torch.as_tensor(num_items).flatten()[0].long()
         return batches, num_items

@@ -101,6 +101,7 @@ def another_version_counted_other_steps(it: Subject) -> Iterator[Found]:
     source="THUDM/chatglm2-6b, modeling_chatglm.py: read with multi_query_attention alone",
     flags=Example(model={**CHATGLM2, "multi_query_attention": False}),
     allows=Example(model=CHATGLM2),
+    of=(ChatGLM2,),
 )
 def shared_heads_are_numbered_and_not_shared(it: Subject) -> Iterator[Found]:
     """multi_query_group_num is read where multi_query_attention is true. Without it every query
@@ -110,7 +111,7 @@ def shared_heads_are_numbered_and_not_shared(it: Subject) -> Iterator[Found]:
     只有 multi_query_attention 为真时才读取 multi_query_group_num；否则每个查询头都有自己的键和值，
     形状与官方权重不符，缓存也大许多倍。
     """
-    if family(it) is not ChatGLM2 or it.get("config.multi_query_attention"):
+    if it.get("config.multi_query_attention"):
         return
     groups, heads = it.get("config.multi_query_group_num"), it.get("config.num_attention_heads")
     if groups not in (1, heads):
@@ -132,6 +133,7 @@ def shared_heads_are_numbered_and_not_shared(it: Subject) -> Iterator[Found]:
     source="THUDM/glm-4-9b-chat, config.json: seq_length 131072 with rope_ratio 500",
     flags=Example(model={**CHATGLM2, "seq_length": 131072}),
     allows=Example(model={**CHATGLM2, "seq_length": 131072, "rope_ratio": 500.0}),
+    of=(ChatGLM2,),
 )
 def the_table_is_longer_than_its_angles_were_trained(it: Subject) -> Iterator[Found]:
     """seq_length only sizes a table. The models for long texts were trained with a larger
@@ -140,7 +142,7 @@ def the_table_is_longer_than_its_angles_were_trained(it: Subject) -> Iterator[Fo
     seq_length 只决定表的大小。长文本版本训练时还用了更大的 rope_ratio；只把表加长，得到的是权重从未
     见过的位置。
     """
-    length = it.get("config.seq_length") if family(it) is ChatGLM2 else None
+    length = it.get("config.seq_length")
     if length and length > 32_768 and it.get("config.rope_ratio") == 1:
         yield it.found(
             "config.seq_length",
@@ -162,6 +164,7 @@ def the_table_is_longer_than_its_angles_were_trained(it: Subject) -> Iterator[Fo
     source="meta-llama/llama3, llama/model.py: -1 is filled in from the tokenizer",
     flags=Example(model={**LLAMA3, "vocab_size": -1}),
     allows=Example(model=LLAMA3),
+    of=(ModelArgs, Transformer),
 )
 def the_vocabulary_has_no_size(it: Subject) -> Iterator[Found]:
     """The embedding and the output layer have a row for every token. Without their number the
@@ -169,7 +172,7 @@ def the_vocabulary_has_no_size(it: Subject) -> Iterator[Found]:
 
     词嵌入和输出层的每一行对应一个词元。不知道行数时，参数量算不全，也无法建立模型。
     """
-    if family(it) not in (ModelArgs, Transformer) or it.shape is None or it.shape.vocab:
+    if it.shape is None or it.shape.vocab:
         return
     written = it.get("config.vocab_size")
     yield it.found(
@@ -254,11 +257,12 @@ def glm_and_chatglm_are_mixed_up(it: Subject) -> Iterator[Found]:
     if found := mixed.get(str(kind)):
         other = "chatglm" if kind == "glm" else "glm"
         place = document(it, MODEL)
+        en, zh = (sentence_list(sorted(found), language=one) for one in ("en", "zh"))
         yield it.found(
             "config.model_type",
             both(
-                f"model_type {kind} with keys of {other}: {sentence_list(sorted(found))}",
-                f"model_type 为 {kind}，却有 {other} 的键：{sentence_list(sorted(found))}",
+                f"model_type {kind} with keys of {other}: {en}",
+                f"model_type 为 {kind}，却有 {other} 的键：{zh}",
             ),
             fix=both(
                 "take the config.json that was published with the weights",
@@ -275,6 +279,7 @@ def glm_and_chatglm_are_mixed_up(it: Subject) -> Iterator[Found]:
     source="THUDM/chatglm-6b, modeling_chatglm.py: GLMBlock is never told the number of layers",
     flags=Example(model={**CHATGLM, "num_layers": 12}),
     allows=Example(model=CHATGLM),
+    of=(ChatGLM,),
 )
 def the_residual_is_scaled_for_another_depth(it: Subject) -> Iterator[Found]:
     """ChatGLM-6B scales its residual by the root of twice the number of blocks, and the published
@@ -283,7 +288,7 @@ def the_residual_is_scaled_for_another_depth(it: Subject) -> Iterator[Found]:
     ChatGLM-6B 的残差乘以“块数的两倍”的平方根，而官方代码始终把块数取为 28。其他层数的模型也沿用这
     个系数。
     """
-    layers = it.get("config.num_layers") if family(it) is ChatGLM else LAYERS
+    layers = it.get("config.num_layers")
     if layers != LAYERS:
         yield it.found(
             "config.num_layers",

@@ -85,6 +85,7 @@ def a_trial_is_left_in_the_run(it: Subject) -> Iterator[Found]:
     这个数目之后的行不会被读取。它是为试跑准备的，容易忘记去掉。
     """
     most, train = it.get("data.max_train_rows"), it.facts.train
+    name = it.origin("data.max_train_rows").spelling.split(" ")[0].removeprefix("--")
     if most is not None and it.get("launch.train") and (train is None or train.rows >= most):
         yield it.found(
             "data.max_train_rows",
@@ -92,7 +93,7 @@ def a_trial_is_left_in_the_run(it: Subject) -> Iterator[Found]:
                 f"only the first {most:,} rows of the file train",
                 f"只有文件开头的 {most:,} 行参与训练",
             ),
-            fix=both("leave max_train_samples out to train on all", "去掉 max_train_samples 即可"),
+            fix=both(f"leave {name} out to train on all", f"去掉 {name} 即可"),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...params.run import Run, compose_sound
+from ...params.run import compose_sound, parameters
 from ...params.setting import AUTO, Setting
 from ...text import place as line_of
 from ...text import sentence_list
@@ -35,6 +35,9 @@ MATCHED = (
 OTHERS = ("schedule.warmup", "precision.mixed")
 """What else both have."""
 
+FILE = "launch.deepspeed"
+"""What a ds_config.json says by being named: that it is used."""
+
 
 def of_deepspeed(it: Subject) -> set[str]:
     """The files that hold DeepSpeed's settings, and nothing that it does not have."""
@@ -45,7 +48,7 @@ def of_deepspeed(it: Subject) -> set[str]:
         file
         for file, found in paths.items()
         if any(path.startswith(PREFIX) for path in found)
-        and all(path.startswith(PREFIX) or path in (*MATCHED, *OTHERS) for path in found)
+        and all(path.startswith(PREFIX) or path in (*MATCHED, *OTHERS, FILE) for path in found)
     }
 
 
@@ -72,7 +75,7 @@ def argued(it: Subject, path: str) -> tuple[object, Setting | None]:
     ours = of_deepspeed(it)
     others = [one for one in it.values(path) if one.origin.file not in ours]
     others = [one for one in others if one.value is not AUTO]
-    return (value(others[-1]), others[-1]) if others else (Run().get(path), None)
+    return (value(others[-1]), others[-1]) if others else (parameters()[path].default, None)
 
 
 @rule(
@@ -345,7 +348,7 @@ def a_section_is_gone_from_deepspeed(it: Subject) -> Iterator[Found]:
             REMOVED[written[0]],
             both(
                 f"{sentence_list(written)} in DeepSpeed's file",
-                f"DeepSpeed 的文件里有 {sentence_list(written)}",
+                f"DeepSpeed 的文件里有 {sentence_list(written, language='zh')}",
             ),
             fix=both("leave it out", "去掉它"),
         )

@@ -197,7 +197,7 @@ def no_evaluation_measures_the_figure(it: Subject) -> Iterator[Found]:
         "record.best_metric",
         both(
             f"metric_for_best_model {metric}; measured are {sentence_list(known)}",
-            f"metric_for_best_model 为 {metric}；评估所得指标有 {sentence_list(known)}",
+            f"metric_for_best_model 为 {metric}；评估所得指标有 {', '.join(known)}",
         ),
         fix=both("write predict_with_generate as well", "同时写上 predict_with_generate")
         if scores
@@ -266,7 +266,9 @@ def the_best_is_to_be_saved_and_nothing_finds_it(it: Subject) -> Iterator[Found]
         yield it.found(
             "record.save_strategy",
             both(f"save_strategy best without {names}", f"save_strategy 为 best，却没有 {names}"),
-            fix=both(f"write {sentence_list(lacking)}", f"写 {sentence_list(lacking)}"),
+            fix=both(
+                f"write {sentence_list(lacking)}", f"写 {sentence_list(lacking, language='zh')}"
+            ),
         )
 
 

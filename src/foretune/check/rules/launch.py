@@ -386,7 +386,9 @@ DDP = (
     *DDP,
     severity="note",
     source="transformers 5.23.0, trainer.py: they are arguments of DistributedDataParallel",
-    flags=Example({**DATA, "launch.ddp_find_unused_parameters": False}),
+    flags=Example(
+        {**DATA, "launch.launcher": "python", "launch.ddp_find_unused_parameters": False}
+    ),
     allows=Example(
         {
             **DATA,

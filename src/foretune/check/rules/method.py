@@ -113,7 +113,7 @@ def target_modules_match_nothing(it: Subject) -> Iterator[Found]:
         "method.lora.targets",
         both(
             f"no linear layer of this model ends in {sentence_list(lost)}",
-            f"该模型没有以 {sentence_list(lost)} 结尾的线性层",
+            f"该模型没有以 {sentence_list(lost, language='zh')} 结尾的线性层",
         ),
         fix=both(f"take of {there}", f"可选：{there}"),
         severity="error" if len(lost) == len(targets) else "warning",
@@ -383,7 +383,7 @@ def settings_of_two_methods_are_written(it: Subject) -> Iterator[Found]:
             others[0],
             both(
                 f"{sentence_list(others)} beside the method {method}: no effect",
-                f"方法为 {method}，{sentence_list(others)} 不起作用",
+                f"方法为 {method}，{sentence_list(others, language='zh')} 不起作用",
             ),
             fix=both("leave it out, or write method.name", "去掉它，或写明 method.name"),
         )

@@ -17,7 +17,6 @@ from ..finding import Found, both
 from ..rule import ARGUMENT, CONFIG, Example, Subject, rule
 from .beside import model_keys
 from .examples import CHATGLM2, DATA
-from .lengths import family
 
 WITHOUT_EFFECT = (
     "apply_query_key_layer_scaling", "attention_softmax_in_fp32", "bias_dropout_fusion",
@@ -116,6 +115,7 @@ def an_argument_changes_nothing(it: Subject) -> Iterator[Found]:
     source="THUDM/chatglm2-6b, modeling_chatglm.py on torch 2: fused attention reads none of them",
     flags=Example(model={**CHATGLM2, "attention_dropout": 0.1}),
     allows=Example(model={**CHATGLM2, "attention_dropout": 0.0}),
+    of=(ChatGLM2,),
 )
 def a_key_of_the_model_changes_nothing(it: Subject) -> Iterator[Found]:
     """Somebody has changed it, and no code that runs reads it: the published code takes fused
@@ -125,8 +125,7 @@ def a_key_of_the_model_changes_nothing(it: Subject) -> Iterator[Found]:
     有人改过这个键，但实际运行的代码不读取它：torch 2 及以上的官方代码使用融合注意力，而且该模型族只
     有一种旋转位置、输出层始终独立。
     """
-    if family(it) is not ChatGLM2 or it.model is None:
-        return
+    assert it.model is not None, "the rule is about one family"
     fields, written = type(it.model.architecture).model_fields, model_keys(it)
     for key in WITHOUT_EFFECT:
         if key in written and written[key] != fields[key].default:
@@ -232,5 +231,29 @@ def a_file_that_is_named_is_not_there(it: Subject) -> Iterator[Found]:
                 "check it where the file is, or name it among the files",
                 "在有该文件的地方检查，或把它一并写在文件列表里",
             ),
+            origin=origin,
+        )
+
+
+@rule(
+    "N107",
+    f"{ARGUMENT}*",
+    severity="warning",
+    source="accelerate 1.15, commands/launch.py: the flags of a program are read where it is on",
+    flags=Example(DATA, notes=(_note("zero_stage", "turned off", HERE.format("--zero_stage 3")),)),
+    allows=Example(DATA),
+)
+def flags_are_for_a_program_that_is_off(it: Subject) -> Iterator[Found]:
+    """The flags say how DeepSpeed, FSDP or another program is to spread the model, and it is not
+    turned on: every process then holds the whole model, and nothing complains.
+
+    这些参数说明 DeepSpeed、FSDP 等如何切分模型，却没有打开它们：每个进程都保存整个模型，也没有任何
+    提示。
+    """
+    for note, origin in told(it, "turned off"):
+        yield it.found(
+            f"{ARGUMENT}{note.name}",
+            both(f"{note.what}: {note.why}", f"{note.what.zh}：{note.why.zh}"),
+            fix=both("write that switch as well, or leave it out", "同时写上该开关，或去掉它"),
             origin=origin,
         )

@@ -125,9 +125,10 @@ def checkpoints_fill_the_disk(it: Subject) -> Iterator[Found]:
                 f"{count:,} 个检查点，每个约 {size(each)}：共占 {size(count * each)} 磁盘",
             ),
             fix=both(
-                "write save_total_limit 2; with save_only_model true the moments are left out, "
-                "and the run cannot go on from it",
-                "写 save_total_limit 2；save_only_model true 不保存动量，但不能用来继续训练",
+                f"{'write save_total_limit 2; ' if count > 2 else ''}with save_only_model true the "
+                "moments are left out, and no run can go on from it",
+                f"{'写 save_total_limit 2；' if count > 2 else ''}save_only_model true 不保存动量，"
+                "但不能用来继续训练",
             ),
             severity="warning" if count * each >= VERY_MUCH else None,
             origin=it.origin("record.save_strategy")
@@ -304,11 +305,11 @@ def a_tracker_is_not_known(it: Subject) -> Iterator[Found]:
             "record.report_to",
             both(
                 f"report_to {sentence_list(unknown)}: no tracker of that name",
-                f"report_to {sentence_list(unknown)}：没有这个跟踪工具",
+                f"report_to {sentence_list(unknown, language='zh')}：没有这个跟踪工具",
             ),
             fix=both(
                 f"take of {sentence_list(TRACKERS, most=20)}",
-                f"可选：{sentence_list(TRACKERS, most=20)}",
+                f"可选：{sentence_list(TRACKERS, most=20, language='zh')}",
             ),
         )
 

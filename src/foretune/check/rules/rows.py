@@ -20,9 +20,8 @@ LIMITED = {**DATA, "data.max_source_length": 64, "data.max_target_length": 64}
 
 def limit_of(it: Subject, answer: bool = False) -> str:
     """The limit that bounds an example, or its answer."""
-    if it.get("data.max_length") is not None:
-        return "data.max_length"
-    return "data.max_target_length" if answer else "data.max_source_length"
+    two = "data.max_target_length" if answer else "data.max_source_length"
+    return two if it.get("data.max_length") is None else "data.max_length"
 
 
 def part(count: int, facts: DataFacts) -> Words:
@@ -36,8 +35,9 @@ def part(count: int, facts: DataFacts) -> Words:
 
 def first(facts: DataFacts, rows: Seen) -> Words:
     """', first at train.json:3, train.json:8'."""
-    places = sentence_list((place(facts.file, line) for line in rows.lines), most=3)
-    return both(f"; first at {places}", f"；最先见于 {places}") if places else both("", "")
+    places = dict.fromkeys(place(facts.file, line) for line in rows.lines)
+    en, zh = (sentence_list(places, most=3, language=one) for one in ("en", "zh"))
+    return both(f"; first at {en}", f"；最先见于 {zh}") if places else both("", "")
 
 
 def told(rows: Words, en: str, zh: str, where: Words | None = None) -> Words:

@@ -40,10 +40,9 @@ def processes(it: Subject) -> int:
 
 def processes_are_known(it: Subject) -> bool:
     """Whether their number is no guess: a launcher that is told none starts one per GPU, and a
-    ds_config.json alone does not say who starts it.
+    file without a command does not say who starts it.
     """
-    started = it.written("launch.launcher") or it.written("launch.train")
-    plain = started and it.get("launch.launcher") == "python"
+    plain = it.written("launch.launcher") and it.get("launch.launcher") == "python"
     return plain or it.written("launch.processes") or processes(it) > 1
 
 

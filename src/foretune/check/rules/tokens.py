@@ -208,7 +208,7 @@ def a_special_token_has_no_row_in_the_embedding(it: Subject) -> Iterator[Found]:
                 f"config.{key}",
                 both(
                     f"{key} {sentence_list(over)}, and the embedding has {rows:,} rows",
-                    f"{key} 为 {sentence_list(over)}，而词嵌入只有 {rows:,} 行",
+                    f"{key} 为 {sentence_list(over, language='zh')}，而词嵌入只有 {rows:,} 行",
                 ),
                 fix=both(
                     "take config.json and weights from one published model",
@@ -228,6 +228,7 @@ def a_special_token_has_no_row_in_the_embedding(it: Subject) -> Iterator[Found]:
         model={**CHATGLM, "vocab_size": 150528, "bos_token_id": 150004, "eos_token_id": 150005}
     ),
     allows=Example(model=CHATGLM),
+    of=(ChatGLM,),
 )
 def special_ids_are_of_two_releases(it: Subject) -> Iterator[Found]:
     """The first ChatGLM-6B had 20,000 image tokens in front of its vocabulary, so its special
@@ -237,8 +238,6 @@ def special_ids_are_of_two_releases(it: Subject) -> Iterator[Found]:
     最初的 ChatGLM-6B 在词表前面有 20,000 个图像词元，特殊词元的 id 从 150000 开始；2023 年 4 月起
     从 130000 开始。两种 id 混用时，模型会去找分词器从不写出的词元（“150001 is not in list”）。
     """
-    if family(it) is not ChatGLM:
-        return
     begin = it.get("config.bos_token_id")
     due = {"mask_token_id": begin - 4, "gmask_token_id": begin - 3, "eos_token_id": begin + 1}
     for key, expected in due.items():
@@ -264,6 +263,7 @@ def special_ids_are_of_two_releases(it: Subject) -> Iterator[Found]:
     source="https://github.com/zai-org/ChatGLM-6B/issues/387",
     flags=Example(model=CHATGLM, documents=(example(TOKENIZER, num_image_tokens=20000),)),
     allows=Example(model=CHATGLM, documents=(example(TOKENIZER, num_image_tokens=0),)),
+    of=(ChatGLM,),
 )
 def the_tokenizer_counts_image_tokens_that_the_model_lacks(it: Subject) -> Iterator[Found]:
     """num_image_tokens moves every id of ChatGLM-6B's tokenizer. The model with 130,528 rows needs
@@ -275,7 +275,7 @@ def the_tokenizer_counts_image_tokens_that_the_model_lacks(it: Subject) -> Itera
     """
     tokenizer = document(it, TOKENIZER)
     due = {TEXT_ROWS: 0, IMAGE_ROWS: 20_000}.get(it.get("config.vocab_size") or 0)
-    if tokenizer is None or family(it) is not ChatGLM or due is None:
+    if tokenizer is None or due is None:
         return
     given, rows = tokenizer.keys.get("num_image_tokens", 20_000), it.get("config.vocab_size")
     if given != due:

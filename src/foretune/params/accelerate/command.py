@@ -46,7 +46,7 @@ class Command(Section):
     one printed. Read where one process is started, and by DeepSpeed's launcher on several machines.
 
     脚本出错时启动器不再另外报错，最后看到的就是脚本自己的错误。只在启动单个进程，或多机使
-    用 DeepSpeed的启动器时读取。
+    用 DeepSpeed 的启动器时读取。
     """
 
     multi_gpu: bool = param(False, source="accelerate 1.15, commands/launch.py")

@@ -152,6 +152,41 @@ class ModelKeys(Section):
     的那一行得不到梯度。
     """
 
+    from_model_config: Annotated[bool | None, Field(alias="_from_model_config")] = param(None)
+    """No effect: in a generation_config.json it says that the file was made from a model's config,
+    and Baichuan's published config.json carries it along.
+
+    不起作用：它在 generation_config.json 中表示该文件由模型配置生成，Baichuan 发布的配置把它一并带
+    上了。
+    """
+
+    id2label: dict[str | int, Any] | None = param(None)
+    """Names of the classes that a classifying head tells apart; their number is the width of that
+    head. A model that writes has no such head: no effect there.
+
+    分类头所区分的类别名称，其数量就是分类头的宽度。生成模型没有分类头，不受影响。
+    """
+
+    label2id: dict[str, Any] | None = param(None)
+    """The numbers of those names, the other way round. Only labels that come as names need it.
+
+    上述名称到编号的反向对应，只有标签以名称给出时才需要。
+    """
+
+    num_labels: int | None = param(None, at_least=1)
+    """Number of classes where they have no names; it makes up names for them. Beside names that are
+    written, a number that differs from theirs is ignored with a warning.
+
+    类别没有名称时的类别数，会自动生成名称。已经写了名称而数目不同时，只会警告并忽略它。
+    """
+
+    problem_type: str | None = param(None)
+    """Which loss a classifying head takes: a distance, one class of many, or several at once.
+    Without it the labels decide.
+
+    分类头使用哪种损失：数值距离、多类选一、或多标签。不写则由标签的类型决定。
+    """
+
 
 class Architecture(ModelKeys, Family):
     """A model family as its config.json declares it, key by key.

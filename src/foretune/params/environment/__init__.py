@@ -6,15 +6,13 @@ script sets are passed on as they are (``launch.environment``).
 
 from __future__ import annotations
 
-from .accelerate import OfAccelerate
 from .devices import Devices
 from .hub import Hub
 from .processes import Processes
-from .sharing import Sharing
 from .tools import Tools
 
 
-class Environment(Sharing, OfAccelerate, Tools, Hub, Processes, Devices):
+class Environment(Tools, Hub, Processes, Devices):
     """Environment variables that a script sets for the program that it starts.
 
     脚本为所启动的程序设置的环境变量。

@@ -180,3 +180,64 @@ class Tools(Section):
 
     TensorBoard 文件所在文件夹；不设置则在输出文件夹内。
     """
+
+    accelerate_use_cpu: Annotated[Text, Field(alias="ACCELERATE_USE_CPU")] = param(
+        None, matters=2, source="accelerate 1.15, state.py"
+    )
+    """Train on the processor even where there is a GPU; transformers reads it as well. `accelerate
+    launch` sets it from --cpu.
+
+    即使有 GPU 也在 CPU 上训练，transformers 也读取它。`accelerate launch` 由 --cpu 设置它。
+    """
+
+    accelerate_cpu_affinity: Annotated[Text, Field(alias="ACCELERATE_CPU_AFFINITY")] = param(
+        None, source="accelerate 1.15, state.py"
+    )
+    """Keep every process on the CPU cores near its GPU. `accelerate launch` sets it from
+    --enable_cpu_affinity.
+
+    把每个进程绑定到靠近其 GPU 的 CPU 核。`accelerate launch` 由 --enable_cpu_affinity 设置它。
+    """
+
+    accelerate_config_ds_fields: Annotated[Text, Field(alias="ACCELERATE_CONFIG_DS_FIELDS")] = (
+        param(None, source="accelerate 1.15, utils/dataclasses.py and utils/launch.py")
+    )
+    """Names of the settings about DeepSpeed that accelerate's own file has: beside a file of
+    DeepSpeed they are an error. `accelerate launch` sets it from what stands in its file.
+
+    accelerate 自己的配置文件里写了哪些 DeepSpeed 设置；与 DeepSpeed 配置文件并存时报错。
+    `accelerate launch` 由 what stands in its file 设置它。
+    """
+
+    accelerate_torch_device: Annotated[Text, Field(alias="ACCELERATE_TORCH_DEVICE")] = param(
+        None, source="accelerate 1.15, state.py"
+    )
+    """Device that every process takes where no launcher says which, as cpu or cuda:1.
+
+    没有启动器指定时各进程使用的设备，例如 cpu 或 cuda:1。
+    """
+
+    accelerate_bypass_device_map: Annotated[Text, Field(alias="ACCELERATE_BYPASS_DEVICE_MAP")] = (
+        param(None, source="accelerate 1.15, accelerator.py")
+    )
+    """Allow a model that is spread over several GPUs to train in several processes, which is
+    refused otherwise.
+
+    允许分布在多块 GPU 上的模型以多进程训练；默认会被拒绝。
+    """
+
+    accelerate_allow_cp_standalone: Annotated[
+        Text, Field(alias="ACCELERATE_ALLOW_CP_STANDALONE")
+    ] = param(None, source="accelerate 1.15, state.py")
+    """Allow texts to be cut among processes without FSDP, which is refused otherwise.
+
+    允许不用 FSDP 而单独切分文本；默认会被拒绝。
+    """
+
+    accelerate_enable_rich: Annotated[Text, Field(alias="ACCELERATE_ENABLE_RICH")] = param(
+        None, source="accelerate 1.15, utils/imports.py"
+    )
+    """Print errors and logs in colour, by the package rich.
+
+    用 rich 以彩色输出错误和日志。
+    """

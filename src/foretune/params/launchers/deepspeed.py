@@ -26,8 +26,8 @@ class DeepSpeedCommand(Section):
     """Machines and their GPUs to use, as `worker-0@worker-1:0,2`; localhost:0,1 for this machine.
     Beside num_nodes, num_gpus or exclude it is refused; CUDA_VISIBLE_DEVICES is then ignored.
 
-    要使用的机器和 GPU，例如 `worker-0@worker-1:0,2`；本机写 localhost:0,1。与 num_nodes、num_gpus
-    或 exclude 同时写会被拒绝；写了它，CUDA_VISIBLE_DEVICES 就被忽略。
+    要使用的机器和 GPU，例如 `worker-0@worker-1:0,2`；本机写 localhost:0,1。
+    与 num_nodes、num_gpus 或 exclude 同时写会被拒绝；写了它，CUDA_VISIBLE_DEVICES 就被忽略。
     """
 
     exclude: str = param("", source=RUNNER)
@@ -53,7 +53,7 @@ class DeepSpeedCommand(Section):
     node_rank: int = param(-1, source=RUNNER)
     """Number of this machine among all, from zero; read only with no_ssh, which needs it.
 
-    本机在所有机器中的编号，从 0 开始；仅在写了 no_ssh 时读取，且必须写。
+    本机在所有机器中的编号，从零开始；仅在写了 no_ssh 时读取，且必须写。
     """
 
     no_ssh: bool = param(False, source=RUNNER)
@@ -171,7 +171,7 @@ class DeepSpeedCommand(Section):
     quiet: bool = param(False, source=RUNNER)
     """The same as log_level error.
 
-    等同于 log_level error。
+    相当于把 log_level 设为 error。
     """
 
     elastic_training: bool = param(False, source=ELASTIC)

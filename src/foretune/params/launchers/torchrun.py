@@ -33,10 +33,10 @@ class Torchrun(Section):
     """
 
     rdzv_endpoint: str = param("", source=TORCH)
-    """Where machines meet, as host:port. Where it is written, master_addr and master_port are not
-    read.
+    """Address and port where machines meet, with a colon between. Where it is written, master_addr
+    and master_port are not read.
 
-    会合地址，格式为 主机:端口。写了它，就不再读取 master_addr 和 master_port。
+    会合的地址和端口，中间用半角冒号隔开。写了它，就不再读取 master_addr 和 master_port。
     """
 
     rdzv_id: str = param("none", source=TORCH)
@@ -55,7 +55,7 @@ class Torchrun(Section):
     """Number of this machine among all, from zero. Every machine of a static job needs its own; the
     same number twice makes the job wait for ever. Other backends ignore it.
 
-    本机在所有机器中的编号，从 0 开始。static 方式下每台机器必须各不相同，编号重复会让作业一直等待。
+    本机在所有机器中的编号，从零开始。static 方式下每台机器必须各不相同，编号重复会让作业一直等待。
     其他会合方式忽略它。
     """
 
@@ -163,8 +163,8 @@ class Torchrun(Section):
     torch.distributed.launch has a choice, and without this passes a local-rank argument that a
     script may not know.
 
-    只通过环境变量 LOCAL_RANK 告诉进程其本机编号。torchrun 总是如此；只有旧的
-    torch.distributed.launch 可以选择，不写它时会传入 local-rank 参数，脚本未必认识。
+    只通过环境变量 LOCAL_RANK 告诉进程其本机编号。torchrun 总是如此；只有旧
+    的 torch.distributed.launch 可以选择，不写它时会传入 local-rank 参数，脚本未必认识。
     """
 
     virtual_local_rank: bool = param(False, source=TORCH)
@@ -193,8 +193,8 @@ class Torchrun(Section):
     """Which outputs of the processes go into files instead of the terminal: 1 the usual one, 2 that
     of errors, 3 both, or by process as 0:3,1:1.
 
-    把各进程的哪些输出写入文件而不显示在终端：1 为标准输出，2 为错误输出，3 为两者；也可按进程写成
-    0:3,1:1。
+    把各进程的哪些输出写入文件而不显示在终端：1 为标准输出，2 为错误输出，3 为两者；也可按进程写
+    成 0:3,1:1。
     """
 
     tee: str = param("0", source=TORCH)

@@ -9,6 +9,7 @@ checkpointing of 2024-12, and what torch's min-cut partitioner lets a compiled b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from ...params.arch.shape import Shape
 from ..formula import formula
@@ -99,6 +100,16 @@ def kept_by_adapters(tokens: float, inputs: float, per_element: float, ranks: fl
     LoRA 为所适配的线性层保留的输入，以及它自己的低秩张量。
     """
     return tokens * (inputs * per_element + ranks)
+
+
+@formula("bytes")
+def kept_by_dora(tokens: float, outputs: float, bytes_each: int, adapter_bytes: int) -> float:
+    """Outputs of the adapted linears and of their updates, which DoRA keeps for the gradient of the
+    lengths (PEFT 0.21, tuners/lora/dora.py).
+
+    DoRA 为长度参数的梯度而保留的、所适配线性层及其更新量的输出。
+    """
+    return tokens * outputs * (bytes_each + adapter_bytes)
 
 
 @formula("bytes")
@@ -202,10 +213,16 @@ def _joined(shape: Shape, setup: Setup) -> float:
     """
     if setup.adapter is not None and setup.adapter.prefix:
         return 0.0
-    if not any(role(one) == "all three" for one in shape.linears):
+    if not _in_one_product(shape):
         return 0.0
     width = (shape.heads + shape.kv_heads) * shape.head_dim / setup.parallel.tensor
     return setup.tokens * width * setup.precision.compute
+
+
+@cache
+def _in_one_product(shape: Shape) -> bool:
+    """Whether queries, keys and values come out of one product."""
+    return any(role(one) == "all three" for one in shape.linears)
 
 
 def made_prefix(shape: Shape, setup: Setup) -> float:
@@ -252,6 +269,9 @@ def _adapters(shape: Shape, setup: Setup) -> float:
     if not own:  # only the input of the last matrix is kept by nobody else
         own = sum(one.inputs for one in adapted if one.inputs == shape.ffn != shape.hidden)
     ranks = len(adapted) * adapter.rank * adapter.bytes_each
+    if adapter.dora:
+        outputs = sum(one.outputs for one in adapted)
+        ranks += kept_by_dora(1, outputs, setup.precision.compute, adapter.bytes_each)
     return kept_by_adapters(setup.tokens, own, per_element, ranks) / setup.parallel.tensor
 
 

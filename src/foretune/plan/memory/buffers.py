@@ -45,6 +45,16 @@ def deepspeed_bucket_bytes(bucket: float, bytes_each: int, buckets: int = 2) -> 
 
 
 @formula("bytes")
+def live_bytes(live: float, prefetched: float, bytes_each: int) -> float:
+    """Weights that ZeRO's third stage has gathered: those that it keeps because they are needed
+    again soon, and those that it gathers ahead (runtime/zero/partitioned_param_coordinator.py).
+
+    ZeRO 第三阶段已收集的权重：因很快再次用到而保留的，以及预取的。
+    """
+    return (live + prefetched) * bytes_each
+
+
+@formula("bytes")
 def foreach_bytes(trainable: float, bytes_each: int) -> float:
     """Temporary of an optimizer that works through all weights at once (foreach).
 
@@ -69,6 +79,16 @@ def dequantised_bytes(largest: float, bytes_each: int) -> float:
     为相乘而解包的一个量化矩阵。
     """
     return largest * bytes_each
+
+
+@formula("bytes")
+def dora_bytes(largest: float, bytes_each: int, adapter_bytes: int) -> float:
+    """A whole matrix of updates, cast, scaled and added to the weight, while DoRA takes the lengths
+    of its rows.
+
+    DoRA 计算各行长度时的整块更新矩阵：转换类型、缩放并加到权重上。
+    """
+    return largest * (adapter_bytes + 3 * bytes_each)
 
 
 @cache
@@ -119,9 +139,11 @@ def communication(shape: Shape, setup: Setup, trained: int) -> float:
         )
     if parallel.program == "deepspeed" and (parallel.shards > 1 or parallel.offload_optimizer):
         bucket = min(parallel.bucket, trained)
-        held = deepspeed_bucket_bytes(bucket, numbers.gradients)
+        held = deepspeed_bucket_bytes(bucket, numbers.gradients, parallel.buckets)
         if gathers(setup):
-            held += gathered_bytes(root_parameters(shape), block_parameters(shape), numbers.compute)
+            live = min(all_parameters(shape), parallel.live)
+            ahead = min(all_parameters(shape) - live, parallel.prefetch)
+            held += live_bytes(live, ahead, numbers.compute)
         return held
     if parallel.program == "ddp" and parallel.shards > 1:
         return ddp_bucket_bytes(trained, numbers.gradients)

@@ -172,11 +172,12 @@ def memory(
 
 def _gradients(shape: Shape, setup: Setup) -> float:
     """Bytes of all gradients that one rank keeps. Where DeepSpeed has the optimizer in main memory,
-    stages 2 and 3 hand each bucket of them on (stage_1_and_2.py, copy_grads_in_partition).
+    stages 2 and 3 hand each bucket of them on (stage_1_and_2.py, copy_grads_in_partition); FSDP2's
+    CPUOffloadPolicy hands them on with the weights.
     """
     parallel = setup.parallel
     handed_on = parallel.program == "deepspeed" and parallel.sharding in ("gradients", "all")
-    if parallel.offload_optimizer and handed_on:
+    if (parallel.offload_optimizer and handed_on) or parallel.offload_weights:
         return 0.0
     return _whole_gradients(shape, setup) / setup.parallel.shared("gradients")
 
@@ -187,6 +188,14 @@ def _whole_gradients(shape: Shape, setup: Setup) -> float:
     bytes_each = setup.precision.gradients if setup.full else _adapter_bytes(setup)
     count = trained(shape, setup) / parallel.tensor / parallel.pipeline
     return gradient_bytes(1, bytes_each) * count
+
+
+def _kept_gradients(shape: Shape, setup: Setup) -> float:
+    """Bytes of gradients that stay from step to step."""
+    kept = _gradients(shape, setup) if setup.keeps_gradients else 0.0
+    if setup.adapter is not None and setup.adapter.embedding_gradient:
+        kept += gradient_bytes(embedding(shape), setup.precision.weights)
+    return kept
 
 
 def _adapter_bytes(setup: Setup) -> int:
@@ -219,7 +228,7 @@ def _held(shape: Shape, setup: Setup, stage: Stage) -> Parts:
         weights=weights * share / parallel.shared("all"),
         optimizer=states * share / sharded,
         master=master * share / sharded,
-        gradients=_gradients(shape, setup) if setup.keeps_gradients else 0.0,
+        gradients=_kept_gradients(shape, setup),
         communication=buffers.communication(shape, setup, count) + together,
     )
 
@@ -238,6 +247,10 @@ def _moments(shape: Shape, setup: Setup, stage: Stage, held: Parts) -> dict[str,
     if setup.packing is not None:
         largest = min(buffers.largest_matrix(shape), setup.packing.piece or math.inf)
         inside += buffers.dequantised_bytes(largest, numbers.compute)
+    if setup.adapter is not None and setup.adapter.dora:
+        widest = max((one.inputs * one.outputs for one in setup.adapter.adapted(shape)), default=0)
+        each = setup.adapter.bytes_each
+        held = held.and_(temporary=buffers.dora_bytes(widest, numbers.compute, each))
     kept = kept_by_block(shape, setup, whole) * stage.blocks * stage.waiting
     local = setup.tokens / spread(setup)
     edge = shape.hidden * (local * numbers.residual + setup.tokens * numbers.compute)

@@ -109,10 +109,12 @@ def trained(shape: Shape, setup: Setup) -> int:
 
 @cache
 def _of_adapter(shape: Shape, adapter: Adapter) -> int:
-    lora = sum((one.inputs + one.outputs) * one.copies for one in adapter.adapted(shape))
+    adapted = adapter.adapted(shape)
+    lora = sum((one.inputs + one.outputs) * one.copies for one in adapted)
+    lengths = sum(one.outputs * one.copies for one in adapted) if adapter.dora else 0
     prefix = shape.prefix_weights(adapter.prefix, projection=adapter.projection)
     counted = sum(one.num_parameters for one in prefix) if adapter.prefix else 0
-    return lora * adapter.rank + counted
+    return lora * adapter.rank + lengths + counted
 
 
 def bytes_of_model(shape: Shape, setup: Setup) -> float:

@@ -12,12 +12,12 @@ from typing import Literal
 from ...params.run import Run
 from ..devices import Device, devices
 from ..memory.peak import Memory
-from ..setup import Setup
+from ..step_time import StepTime
 from .candidate import Candidate, Outcome
 from .choice import Choice, choice_of
 from .front import front
 from .offer import Offer
-from .search import Found, Group, Search, Task, held, measured, place_of, seconds_of
+from .search import Found, Group, Search, Task, held, measured, place_of, step_of, timed
 from .space import SPREAD_FROM, Space
 
 Goal = Literal["time", "cost", "memory"]
@@ -101,9 +101,9 @@ class Answer:
         at = self._search(outcome).place(outcome.choice)._replace(setup=outcome.setup)
         return held(self.task, outcome.offer, at)
 
-    def usual(self, outcome: Outcome) -> Setup:
-        """The setup of an outcome at rows of a usual length."""
-        return replace(outcome.setup, length=self._search(outcome).place(outcome.choice).usual)
+    def step(self, outcome: Outcome) -> StepTime:
+        """The time of an outcome's step, with its interval."""
+        return step_of(self.task, outcome, self._search(outcome).place(outcome.choice), {})
 
     @property
     def free(self) -> frozenset[str]:
@@ -177,9 +177,8 @@ def space_of(task: Task, offer: Offer, keep: frozenset[str], free_batch: bool) -
 
 def as_written(task: Task, space: Space) -> Outcome:
     """The run without a change, on these GPUs."""
-    at = place_of(task, space.run, space.written.gpus)
-    one = measured(task, space.written, space.offer, at)
-    return one._replace(seconds=seconds_of(task, at.setup, at.usual, space.offer))
+    at = place_of(task, space.run, space.offer, space.written.gpus)
+    return timed(task, measured(task, space.written, space.offer, at), at, {})
 
 
 def amount(one: Outcome, goal: Goal) -> float:
@@ -231,7 +230,7 @@ def change(choice: Choice, written: Choice) -> int:
 
 def _edit(can_run: Sequence[Outcome], own: Outcome) -> Outcome | None:
     """The smallest change; of several the fastest."""
-    if own.verdict == "fits":
+    if own.verdict == "fits" and own.choice.gpus <= own.offer.count:
         return None
     sure = [one for one in can_run if one.verdict == "fits"] or can_run
     return min(sure, key=lambda one: (change(one.choice, own.choice), one.per_row), default=None)
@@ -287,7 +286,8 @@ def _more_gpus(task: Task, space: Space) -> int | None:
 
 def _shorter(task: Task, least: Outcome) -> int | None:
     """The longest rows, by halving, with which the least candidate fits."""
-    at = place_of(task, task.resolved(task.written), least.choice.gpus)._replace(setup=least.setup)
+    run = task.resolved(task.written)
+    at = place_of(task, run, least.offer, least.choice.gpus)._replace(setup=least.setup)
     while at.setup.length >= SHORTEST:
         at = at.at(length=at.setup.length // 2)
         if measured(task, least.choice, least.offer, at).verdict == "fits":

@@ -8,8 +8,8 @@ from typing import Any
 from ..view.content import Say
 from .answer import Answer
 from .candidate import Outcome
-from .content import main_memory, step_of
 from .labels import why
+from .main_memory import main_memory
 
 
 def as_json(answer: Answer, language: str = "en") -> str:
@@ -69,7 +69,7 @@ def _place(one: Outcome) -> dict[str, Any]:
 
 
 def _outcome(answer: Answer, one: Outcome) -> dict[str, Any]:
-    step = step_of(answer, one)
+    step = answer.step(one)
     return {
         **_place(one),
         "runnable": one.choice.runnable,
@@ -81,7 +81,7 @@ def _outcome(answer: Answer, one: Outcome) -> dict[str, Any]:
         "gpu_seconds_per_row": one.gpu_seconds,
         "price_per_gpu_hour": one.offer.price,
         "money_per_row": None if one.offer.price is None else one.cost,
-        "main_memory": round(main_memory(answer, one)) if one.choice.offload != "none" else 0,
+        "main_memory": round(main_memory(answer.task.shape, one)),
     }
 
 

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 from ...params.declare import Words
 from ...text import number, sentence_list, size
-from ..counts import all_parameters
-from ..memory.states import trained
-from ..step_time import StepTime, step_time
 from ..verdict import SAID
 from ..view.content import Say
 from ..view.quantities import duration, hours
@@ -17,6 +14,7 @@ from .answer import Answer, Failure, Goal
 from .candidate import Outcome
 from .choice import DIMENSIONS
 from .labels import METHODS, label, of, program, why
+from .main_memory import main_memory
 
 GOALS: dict[Goal, Words] = {
     "time": Words("the fastest", "最快"),
@@ -101,7 +99,17 @@ def _written(answer: Answer, say: Say) -> Part:
     if own.verdict == "does not fit":
         lines.append((say("why", "原因"), why(answer.memory(own), own.fit.limit, say)))
     lines.append((say("time", "时间"), time_of(answer, own, say)))
-    return Part(name="written", title=say("As it is written", "按原设置"), lines=tuple(lines))
+    asked, there = own.choice.gpus, own.offer.count
+    more = say(
+        f"it asks for {asked:,} GPUs, and there are {there:,}",
+        f"它要用 {asked:,} 张 GPU，而只有 {there:,} 张",
+    )
+    return Part(
+        name="written",
+        title=say("As it is written", "按原设置"),
+        lines=tuple(lines),
+        remarks=(more,) if asked > there else (),
+    )
 
 
 def _edit(answer: Answer, edit: Outcome, say: Say) -> Part:
@@ -137,7 +145,7 @@ def _chosen(answer: Answer, chosen: Outcome, say: Say) -> Part:
 def _remarks(answer: Answer, one: Outcome, say: Say) -> Iterator[str]:
     """What must be known before settings are taken over."""
     if one.choice.offload != "none":
-        held = size(main_memory(answer, one))
+        held = size(main_memory(answer.task.shape, one))
         yield say(
             f"about {held} of main memory on each machine must be free for what is offloaded",
             f"每台机器约需 {held} 空闲内存来存放卸载的内容",
@@ -374,16 +382,9 @@ def memory_of(one: Outcome, say: Say) -> str:
     )
 
 
-def step_of(answer: Answer, one: Outcome) -> StepTime:
-    """The time of a step with its interval."""
-    usual = answer.usual(one)
-    found = step_time(answer.task.shape, usual, one.offer.hardware)
-    return found if answer.task.factor == 1 else found.calibrated(answer.task.factor)
-
-
 def time_of(answer: Answer, one: Outcome, say: Say) -> str:
     """Of a step, of an epoch and of the whole run, as far as they are known."""
-    step = step_of(answer, one)
+    step = answer.step(one)
     low, high = duration(step.low), duration(step.high)
     found = [say(f"{duration(step.seconds)} a step ({low} to {high})",
                  f"每步 {duration(step.seconds)}（{low} 到 {high}）")]  # fmt: skip
@@ -412,15 +413,3 @@ def cost_of(answer: Answer, one: Outcome, say: Say) -> str:
     if one.offer.price is not None:
         found += say(", ", "，") + f"{one.cost * rows:,.2f}"
     return found + of_rows
-
-
-def main_memory(answer: Answer, one: Outcome) -> float:
-    """Bytes of main memory that one machine must have for what is offloaded: a float32 copy, two
-    moments and a gradient of each weight that trains; 16-bit weights where they are offloaded too.
-    """
-    shape, setup = answer.task.shape, one.setup
-    machines = one.offer.spread(one.choice.gpus)[1]
-    held = trained(shape, setup) * 16
-    if one.choice.offload == "all":
-        held += all_parameters(shape) * setup.precision.compute
-    return held / machines

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from ..verdict import SAID
 from ..view.as_html import MARKS, STYLE
 from ..view.as_markdown import cell
 from ..view.as_text import padded, width
+from ..view.content import Say
 from .answer import Answer
 from .content import Part, parts
+from .plot import plot
 
 NARROW = 16
 """Columns of a label."""
@@ -72,7 +75,7 @@ def _markdown(part: Part) -> Iterator[str]:
 def as_html(answer: Answer, language: str = "en") -> str:
     """A page of its own, nothing of it from outside."""
     title = "搜索" if language == "zh" else "Search"
-    body = "\n".join(_html(part, answer) for part in parts(answer, language))
+    body = "\n".join(_html(part, answer, language) for part in parts(answer, language))
     return (
         f'<!doctype html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -81,15 +84,19 @@ def as_html(answer: Answer, language: str = "en") -> str:
     )
 
 
-def _html(part: Part, answer: Answer) -> str:
+def _html(part: Part, answer: Answer, language: str) -> str:
     of = {"written": answer.written, "edit": answer.edit, "chosen": answer.chosen}.get(part.name)
-    mark = "" if of is None else f' <span class="verdict {MARKS[of.verdict]}">{of.verdict}</span>'
+    mark = ""
+    if of is not None:
+        told = SAID[of.verdict].in_language(language)
+        mark = f' <span class="verdict {MARKS[of.verdict]}">{told}</span>'
     lines = "".join(_cells(line, "td") for line in part.lines)
     rows = _cells(part.head, "th") + "".join(_cells(row, "td") for row in part.rows)
     remarks = "".join(f"<li>{escape(one)}</li>" for one in part.remarks)
     return (
         f'<section id="{part.name}"><h2>{escape(part.title)}{mark}</h2>'
         + (f"<table>{lines}</table>" if part.lines else "")
+        + (plot(answer.front, answer.chosen, Say(language)) if part.name == "front" else "")
         + (f'<table class="rows">{rows}</table>' if part.rows else "")
         + (f"<ul>{remarks}</ul>" if remarks else "")
         + "</section>"

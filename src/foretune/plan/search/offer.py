@@ -39,7 +39,9 @@ class Offer:
 
     @property
     def hardware(self) -> Hardware:
-        return Hardware(device=self.device, network_gbs=self.network_gbs)
+        """What step times are computed with."""
+        apart = self.gpus if self.nodes > 1 else max(self.gpus, GPUS_A_NODE)
+        return Hardware(device=self.device, network_gbs=self.network_gbs, gpus_a_node=apart)
 
     def spread(self, count: int) -> tuple[int, int]:
         """(GPUs a machine, machines) of so many of these GPUs."""

@@ -18,12 +18,16 @@ from ...params.arch.shape import Shape
 from ...params.resolve import resolve
 from ...params.run import Run
 from ...params.setting import Origin
+from ..calibration import Calibration, Measured, Stack, calibration
 from ..evidence import MEMORY_ROWS, method_of
-from ..memory.peak import Memory, memory
-from ..of_run import setup_of, usual_length
+from ..forecast import memory_of
+from ..memory.peak import Memory
+from ..of_run import setup_of
+from ..row_length import usual_length
 from ..setup import Checkpointing, Parallel, Setup
-from ..step_time import step_time
+from ..step_time import StepTime, step_time
 from ..verdict import fit
+from ..version import installed
 from .candidate import Candidate, Outcome
 from .choice import Choice, settings_of
 from .offer import Offer
@@ -43,8 +47,10 @@ class Task:
     facts: Facts
     stored_bits: int = 0
     """Bits in which the model's folder holds its weights packed; 0 for full ones."""
-    factor: float = 1.0
-    """By which a measured step of this stack differed from its forecast."""
+    family: str | None = None
+    """Of the model, as params/arch names it."""
+    known: tuple[Measured, ...] = ()
+    """Measured steps, from which a forecast of time is calibrated."""
     rows_seen: int | None = None
     """Rows that the run goes through in all, every epoch counted; None where that is not known."""
 
@@ -67,14 +73,11 @@ class Place(NamedTuple):
     """
 
     setup: Setup
-    usual: int
-    """Tokens of a row of a usual batch."""
-    answers: int
-    """Length up to which evaluation generates; 0 where it does not."""
-    eval_batch: int
-    """Rows that it generates for at once."""
+    run: Run
+    """Resolved."""
     rows: int
     """Published runs that stand behind the memory of its method."""
+    calibration: Calibration | None
 
     def at(self, **changed: Any) -> Place:
         """With other parts of the setup."""
@@ -135,6 +138,7 @@ class Search:
     space: Space
     found: Found
     places: dict[tuple[object, ...], Place] = field(default_factory=dict[tuple[object, ...], Place])
+    lengths: Lengths = field(default_factory=dict[tuple[object, ...], "int | None"])
     least_only: bool = False
     """True where only the smallest micro batches are of interest."""
 
@@ -164,7 +168,7 @@ class Search:
             plain = base._replace(checkpointing=self.space.written.checkpointing)
             settings = settings_of(plain, self.task.written, self.space.written, self.space.offer)
             run = self.task.resolved(self.task.written.set(settings, BY_SEARCH))
-            self.places[key] = place_of(self.task, run, base.gpus)
+            self.places[key] = place_of(self.task, run, self.space.offer, base.gpus)
         found = self.places[key]
         checkpointing: Checkpointing = "full" if base.checkpointing else "none"
         return found.at(checkpointing=checkpointing, parallel=_spread(found.setup, base))
@@ -194,7 +198,7 @@ class Search:
         for number, (micro, rounds) in enumerate(chain[:low]):
             one = known.get(number) or self._held(base, at, micro, rounds)
             for times in rounds:
-                self.found.outcomes.append(self._timed(one, at.usual, times))
+                self.found.outcomes.append(self._timed(one, at, times))
             self.found.evaluated += len(rounds)
             tally.fitting += len(rounds)
         self.found.evaluated += sum(len(chain[number][1]) for number in known if number >= low)
@@ -207,31 +211,33 @@ class Search:
         choice = base._replace(micro=micro, accumulation=rounds[0])
         return measured(self.task, choice, self.space.offer, at)
 
-    def _timed(self, one: Outcome, usual: int, accumulation: int) -> Outcome:
+    def _timed(self, one: Outcome, at: Place, accumulation: int) -> Outcome:
         if accumulation != one.choice.accumulation:
             setup = replace(one.setup, accumulation=accumulation)
             choice = one.choice._replace(accumulation=accumulation)
             one = one._replace(setup=setup, choice=choice)
-        return one._replace(seconds=seconds_of(self.task, one.setup, usual, one.offer))
+        return timed(self.task, one, at, self.lengths)
 
 
-def place_of(task: Task, run: Run, gpus: int) -> Place:
+def place_of(task: Task, run: Run, offer: Offer, gpus: int) -> Place:
     """Where a resolved run stands."""
-    setup = task.setup(run, gpus)
-    answers = run.generate.enabled and (run.launch.predict or run.evaluates)
-    prefix = setup.adapter.prefix if setup.adapter is not None else 0
-    return Place(
-        setup=setup,
-        usual=usual_length(run, task.facts) or setup.length,
-        answers=(run.generate.max_length or 0) + prefix if answers else 0,
-        eval_batch=run.batch.eval * (run.generate.num_beams or 1) if answers else 0,
-        rows=MEMORY_ROWS[method_of(run)],
-    )
+    found = None
+    if task.family is not None and task.known:
+        stack = Stack(
+            device=offer.device.name,
+            family=task.family,
+            method=method_of(run),
+            torch=installed("torch"),
+            transformers=task.facts.transformers,
+        )
+        found = calibration(stack, task.known)
+    rows = MEMORY_ROWS[method_of(run)]
+    return Place(setup=task.setup(run, gpus), run=run, rows=rows, calibration=found)
 
 
 def held(task: Task, offer: Offer, at: Place) -> Memory:
     """What one GPU of an offer holds, part by part."""
-    return memory(task.shape, at.setup, offer.device, answers=at.answers, eval_batch=at.eval_batch)
+    return memory_of(at.run, task.shape, at.setup, task.facts, offer.device)
 
 
 def measured(task: Task, choice: Choice, offer: Offer, at: Place) -> Outcome:
@@ -247,10 +253,32 @@ def measured(task: Task, choice: Choice, offer: Offer, at: Place) -> Outcome:
     )
 
 
-def seconds_of(task: Task, setup: Setup, usual: int, offer: Offer) -> float:
-    """Seconds of one optimizer step at rows of a usual length."""
-    step = setup if usual == setup.length else replace(setup, length=usual)
-    return step_time(task.shape, step, offer.hardware).seconds * task.factor
+Lengths = dict[tuple[object, ...], int | None]
+"""Tokens of a row of a usual batch, by what they hang on."""
+
+
+def usual_of(task: Task, setup: Setup, at: Place, lengths: Lengths) -> Setup:
+    """A setup at the length of its usual batch, whose padding hangs on the rows that share it."""
+    run, batch = at.run, (setup.micro, setup.accumulation)
+    key = (run.data.pad_to_max_length, run.batch.order, *batch)
+    if key not in lengths:
+        micro, accumulation = batch
+        changed = run.batch.model_copy(update={"micro": micro, "accumulation": accumulation})
+        lengths[key] = usual_length(run.model_copy(update={"batch": changed}), task.facts)
+    length = lengths[key]
+    return setup if length is None else replace(setup, length=length)
+
+
+def step_of(task: Task, one: Outcome, at: Place, lengths: Lengths) -> StepTime:
+    """The time of an outcome's step, with its interval."""
+    usual = usual_of(task, one.setup, at, lengths)
+    found = step_time(task.shape, usual, one.offer.hardware)
+    return found if at.calibration is None else at.calibration.of(found)
+
+
+def timed(task: Task, one: Outcome, at: Place, lengths: Lengths) -> Outcome:
+    """An outcome with the time of its step."""
+    return one._replace(seconds=step_of(task, one, at, lengths).seconds)
 
 
 def _spread(setup: Setup, base: Choice) -> Parallel:

@@ -177,7 +177,7 @@ def _trace(found: dict[str, Any], step: Step) -> Trace:
     return Trace(
         **asdict(step),
         layers=found["layers"],
-        traced=tuple(found["traced"]),
+        traced=found["traced"],
         moments=found["moments"],
         between=found["between"],
         reserved=found["reserved"],

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 DEVICE = "traced"
@@ -91,6 +92,19 @@ def _autocasts(name: str, casts: Casts, dtype_of: Callable[[str], torch.dtype]) 
     packet, _, overload = name.partition(".")
     op = getattr(getattr(aten, packet), overload or "default")
     LIBRARIES[0].impl(name, casts.wrapped(op, dtype_of), "AutocastPrivateUse1")
+
+
+class Assenting(TorchDispatchMode):
+    """Where a program looks at the value of a tensor that has none, it finds True, or 1: all texts
+    are whole, all checks hold.
+    """
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is aten._local_scalar_dense.default:
+            return args[0].dtype.is_floating_point or True
+        return func(*args, **kwargs or {})
 
 
 def attend(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,8 @@ from ...models.quantized import PACKED_NAMES, PackedLinear, pack_linears, packed
 from ...params.run import Run
 from ...tune import method
 from ..base import loading
-from .device import DEVICE
+from .device import DEVICE, Assenting
+from .places import FEWEST, INPUTS, place_of
 
 PATTERNS = ("layer_types",)
 """Keys of a config that hold a word for every block."""
@@ -29,25 +30,24 @@ UNEVEN = {"first_k_dense_replace": 0, "decoder_sparse_step": 1, "mlp_only_layers
 """Keys of a config that make some blocks unlike others -> where they do not."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
     """How many blocks a model has, and how many of them tell of all."""
 
     layers: int
-    traced: tuple[int, ...]
-    """Two numbers of blocks to go on from, or the number of all."""
+    traced: int
+    period: int
+    """After how many blocks the kinds of blocks begin again."""
 
 
 def sizes_of(config: PreTrainedConfig) -> Sizes:
-    """Few enough blocks to be quick: the kinds at both ends as they are in the whole model."""
+    """Few enough blocks to be quick, with some in the middle that are like all there."""
     layers = num_layers(config)
     period = _period(getattr(config, "layer_types", None) or ["one"])
     even = all(getattr(config, key, same) in (same, None) for key, same in UNEVEN.items())
-    fewest = max(4, 2 * period)
-    fewest += (layers - fewest) % period
-    if not even or fewest + period >= layers:
-        return Sizes(layers, (layers,))
-    return Sizes(layers, (fewest, fewest + period))
+    if not even or layers % period or layers <= FEWEST * period:
+        return Sizes(layers=layers, traced=layers, period=1)
+    return Sizes(layers=layers, traced=FEWEST * period, period=period)
 
 
 def num_layers(config: PreTrainedConfig) -> int:
@@ -107,7 +107,7 @@ def build(plan: Planned, layers: int, run: Run) -> nn.Module:
         for key in ("quantization_bit", "quantization_config"):
             if hasattr(config, key):
                 setattr(config, key, 0 if key == "quantization_bit" else None)
-    with torch.device("meta"):
+    with torch.device("meta"), Assenting():
         model: Any = fresh_model(config, dtype=plan.dtype, attention=plan.attention)
         if plan.bits:
             kind = NF4Linear if plan.bits == 4 and not _has_own_packing(config) else PackedLinear
@@ -133,9 +133,11 @@ def linear_names(model: Any) -> list[str]:
     )
 
 
-def move(model: nn.Module) -> None:
-    """Puts every parameter and buffer on the traced device, tied ones once. ``Module.to`` cannot:
-    it swaps tensors that others point to.
+def move(
+    model: nn.Module, located: list[tuple[nn.Module, str]], arrive: Callable[[str], None]
+) -> None:
+    """Puts every parameter and buffer on the traced device, tied ones once, and says for which
+    block. ``Module.to`` cannot: it swaps tensors that others point to.
     """
     made: dict[int, Tensor] = {}
 
@@ -148,7 +150,9 @@ def move(model: nn.Module) -> None:
             )
         return made[id(tensor)]
 
+    owners = {id(part): place for block, place in located for part in block.modules()}
     for module in model.modules():
+        arrive(owners.get(id(module), INPUTS))
         for held in (module._parameters, module._buffers):
             for name, tensor in held.items():
                 if tensor is not None:
@@ -167,21 +171,12 @@ def blocks(model: nn.Module) -> dict[str, nn.Module]:
     }
 
 
-def places(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
-    """Every block with its place: which one of its stack, counted from the nearer end."""
+def places(model: nn.Module, period: int) -> Iterator[tuple[nn.Module, str]]:
+    """Every block with its place in its stack; so many that follow each other share one."""
     stacks: dict[str, list[nn.Module]] = {}
     for name, block in blocks(model).items():
         stacks.setdefault(name.rpartition(".")[0], []).append(block)
     for number, stack in enumerate(stacks.values()):
         kind = "" if len(stacks) == 1 else "encoder " if number == 0 else "decoder "
         for index, block in enumerate(stack):
-            yield block, f"{kind}{place_of(index, len(stack))}"
-
-
-def place_of(index: int, count: int) -> str:
-    """'first block', 'block 2', ... 'block -2', 'last block'."""
-    if index == count - 1:
-        return "last block"
-    if index == 0:
-        return "first block"
-    return f"block {index + 1}" if index < count / 2 else f"block {index - count}"
+            yield block, kind + place_of(index // period, -(-len(stack) // period))

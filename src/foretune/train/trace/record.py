@@ -11,52 +11,62 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from .device import DEVICE, Casts
+from .device import DEVICE, Assenting, Casts
+from .places import INPUTS
 
-aten: Any = torch.ops.aten
 Stage = Literal["load", "forward", "recompute", "backward", "optimizer"]
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A storage that came."""
+Passes = Literal["forward", "backward", ""]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happens to a storage."""
 
     key: int
+    at: str
+    """The place where the program is: see ``places``."""
+    passes: Passes
+    """Which way it goes through the model, if it does."""
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken(Event):
+    """It comes."""
+
     size: int
     """Bytes."""
     stage: Stage
     place: str
-    """The block that computes; before and after the blocks "inputs" and "loss"."""
-    step: int
+    """The place that it belongs to: where it comes, or that of the weight it is made for."""
     scores: bool
     """Whether it holds something for every entry of the vocabulary."""
     op: str
-    """The operation that made it."""
+    """The operation that makes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A storage that went."""
-
-    key: int
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given(Event):
+    """It goes."""
 
 
 @dataclass(slots=True)
 class Record:
     """The events of a traced run, in their order."""
 
-    events: list[Taken | Given] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     gradients: set[int] = field(default_factory=set)
     """Storages that were the gradient of a parameter."""
-    flops: dict[int, int] = field(default_factory=dict)
-    """Step -> floating-point operations, as torch's FlopCounterMode counts them."""
+    flops: dict[tuple[int, str], int] = field(default_factory=dict)
+    """Step and place -> floating-point operations, as torch's FlopCounterMode counts them."""
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(Assenting):
     """Writes the record while it is active; the program says where it is."""
 
     def __init__(self, casts: Casts, vocab: int | None) -> None:
@@ -64,9 +74,10 @@ class Recorder(TorchDispatchMode):
         self.record = Record()
         self.casts, self.vocab = casts, vocab
         self.stage: Stage = "load"
-        self.place = "inputs"
+        self.place = INPUTS
         self.step = 0
         self._keys: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+        self._places: dict[int, str] = {}
         self._next = 0
         self._repeats = False
 
@@ -76,28 +87,42 @@ class Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         if func is torch.ops.prim.device.default:
             return func(*args, **kwargs)
-        if func is aten._local_scalar_dense.default:  # the values that nobody has: all is well
-            return args[0].dtype.is_floating_point or True
+        if func is torch.ops.aten._local_scalar_dense.default:
+            return super().__torch_dispatch__(func, types, args, kwargs)
         self._notice_recomputation()
         out = func(*args, **kwargs)
-        for tensor in tree_leaves(out):
+        owners = self._owners(args)
+        for number, tensor in enumerate(tree_leaves(out)):
             if isinstance(tensor, Tensor):
-                self.see(tensor, func.__name__)
+                self.see(tensor, func.__name__, owners[min(number, len(owners) - 1)])
         self._workspace(func, args)
         if (packet := func._overloadpacket) in flop_registry:
             counted = flop_registry[packet](*args, **kwargs, out_val=out)
-            self.record.flops[self.step] = self.record.flops.get(self.step, 0) + counted
+            here = (self.step, self.place)
+            self.record.flops[here] = self.record.flops.get(here, 0) + counted
         return out
 
-    def see(self, tensor: Tensor, op: str) -> None:
+    def see(self, tensor: Tensor, op: str, place: str) -> None:
         """Notes a tensor's storage, if it is on the traced device and new."""
         if tensor.device.type != DEVICE:
             return
         storage = tensor.untyped_storage()
         if storage not in self._keys:
-            key = self._take(storage.nbytes(), op, self._of_scores(tensor))
+            key = self._take(storage.nbytes(), op, place, self._of_scores(tensor))
             self._keys[storage] = key
-            weakref.finalize(storage, self.record.events.append, Given(key))
+            weakref.finalize(storage, self._give, key)
+
+    def _owners(self, args: Any) -> list[str]:
+        """To which places belong what comes out: the optimizer works for the blocks whose weights
+        it is given, one by one or in lists.
+        """
+        if self.stage != "optimizer":
+            return [self.place]
+        given = args[0] if args and isinstance(args[0], list | tuple) else args[:1]
+        storages = [one.untyped_storage() for one in given if isinstance(one, Tensor)]
+        return [self._places.get(self._keys.get(one, 0), self.place) for one in storages] or [
+            self.place
+        ]
 
     def stopped(self) -> Record:
         """The record up to now: the end of the program is none of it."""
@@ -109,12 +134,22 @@ class Recorder(TorchDispatchMode):
             if one.grad is not None and (key := self._keys.get(one.grad.untyped_storage())):
                 self.record.gradients.add(key)
 
-    def _take(self, size: int, op: str, scores: bool = False) -> int:
+    def _take(self, size: int, op: str, place: str, scores: bool = False) -> int:
         self._next += 1
-        stage = "recompute" if self._repeats else self.stage
-        taken = Taken(self._next, size, stage, self.place, self.step, scores, op)
+        self._places[self._next] = place
+        taken = Taken(
+            key=self._next, size=size, op=op, place=place, scores=scores, **self._now(),
+            stage="recompute" if self._repeats else self.stage,
+        )  # fmt: skip
         self.record.events.append(taken)
         return self._next
+
+    def _give(self, key: int) -> None:
+        self.record.events.append(Given(key=key, **self._now()))
+
+    def _now(self) -> dict[str, Any]:
+        passes = self.stage if self.stage in ("forward", "backward") else ""
+        return {"at": self.place, "passes": passes, "step": self.step}
 
     def _of_scores(self, tensor: Tensor) -> bool:
         return self.stage in ("forward", "backward") and tensor.shape[-1:] == (self.vocab,)
@@ -141,4 +176,4 @@ class Recorder(TorchDispatchMode):
         size = rows * (-(-width // 32) * 32) * 4 + rows * 4
         if key.shape[1] != heads:
             size += 2 * batch * heads * key.shape[2] * width * query.element_size()
-        self.record.events.append(Given(self._take(size, "workspace")))
+        self._give(self._take(size, "workspace", self.place))

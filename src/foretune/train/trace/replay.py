@@ -1,9 +1,6 @@
-"""From what a few blocks took to what all of them take.
-
-The events of a traced step go through the model of the allocator. At every place of the program
-(each block forward and backward, the loss, the optimizer) the most that was in use is kept, with
-what it was. Each of these moments grows by the same with every block more, so two traces tell it
-for any number of blocks; which of them is the peak may then be another one.
+"""What a record comes to: its events go through the model of the allocator. At every place of the
+program (a block forward or backward, the loss, the optimizer) the most that was in use is kept,
+with what it was.
 """
 
 from __future__ import annotations
@@ -12,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .allocator import Allocator
-from .record import Given, Record, Taken
+from .record import Record, Taken
 
 Parts = dict[str, float]
+ROUNDING = "rounding"
+"""What the allocator gives with a tensor beyond its bytes, and counts as allocated."""
 
 
 @dataclass(slots=True)
@@ -32,16 +31,20 @@ class Replayed:
 def replay(record: Record, last: int) -> Replayed:
     """Plays the events of a record; the moments are those of step ``last``."""
     part = parts_of(record, last)
-    allocator, found = Allocator(), Replayed(flops=record.flops.get(last, 0))
-    now: Parts = {}
+    allocator, found = Allocator(), Replayed()
+    found.flops = sum(flops for (step, _), flops in record.flops.items() if step == last)
+    asked: dict[int, int] = {}
+    now: Parts = dict.fromkeys((*part.values(), ROUNDING), 0)
     most: dict[str, int] = {}
     for event in record.events:
-        if isinstance(event, Given):
-            size = allocator.give(event.key)
-            now[part[event.key]] = now.get(part[event.key], 0) - size
+        if not isinstance(event, Taken):
+            size = asked.pop(event.key, 0)
+            now[part[event.key]] -= size
+            now[ROUNDING] -= allocator.give(event.key) - size
             continue
-        size = allocator.take(event.key, event.size)
-        now[part[event.key]] = now.get(part[event.key], 0) + size
+        asked[event.key] = event.size
+        now[part[event.key]] += event.size
+        now[ROUNDING] += allocator.take(event.key, event.size) - event.size
         if event.step == last and event.stage != "load":
             place = moment(event)
             if allocator.active > most.get(place, 0):
@@ -57,7 +60,7 @@ def moment(event: Taken) -> str:
     if event.stage == "optimizer":
         return "optimizer"
     direction = "forward" if event.stage == "forward" else "backward"
-    return f"{direction}, {event.place}"
+    return f"{direction}, {event.at}"
 
 
 def parts_of(record: Record, last: int) -> dict[int, str]:
@@ -65,7 +68,7 @@ def parts_of(record: Record, last: int) -> dict[int, str]:
     gone: dict[int, int] = {}
     ends: dict[int, int] = {}
     for at, event in enumerate(record.events):
-        if isinstance(event, Given):
+        if not isinstance(event, Taken):
             gone[event.key] = at
         elif event.stage == "backward":
             ends.setdefault(event.step, at)
@@ -89,26 +92,3 @@ def _part(event: Taken, record: Record, gone: int | None, backward: Mapping[int,
         return "activations"
     kept = gone is None or gone > backward.get(event.step, 0)
     return "activations" if event.stage == "forward" and kept else "temporary"
-
-
-def extended(few: Replayed, more: Replayed, counts: tuple[int, int], layers: int) -> Replayed:
-    """What ``layers`` blocks take, from what two numbers of blocks took."""
-    blocks = (layers - counts[0]) / (counts[1] - counts[0])
-
-    def on(one: Parts, other: Parts) -> Parts:
-        names = one.keys() | other.keys()
-        return {
-            name: one.get(name, 0) + blocks * (other.get(name, 0) - one.get(name, 0))
-            for name in sorted(names)
-        }
-
-    return Replayed(
-        moments={
-            name: on(few.moments[name], more.moments[name])
-            for name in few.moments
-            if name in more.moments
-        },
-        between=on(few.between, more.between),
-        reserved=few.reserved + blocks * (more.reserved - few.reserved),
-        flops=few.flops + blocks * (more.flops - few.flops),
-    )

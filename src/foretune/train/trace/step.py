@@ -21,24 +21,30 @@ from ..trainer import smoothed_loss
 from . import Step
 from .device import DEVICE, Casts
 from .model import Planned, build, move, places
+from .places import FIRST, INPUTS, LOSS, OPTIMIZER
 from .record import Record, Recorder
 
 STEPS = 2
 """Steps that are traced: the first makes the optimizer's states, all others are as the second."""
 
 
-def trace(run: Run, plan: Planned, layers: int, asked: Step, casts: Casts) -> Record:
-    """Runs ``STEPS`` optimizer steps with so many blocks, and tells what they take."""
+def trace(
+    run: Run, plan: Planned, layers: int, asked: Step, casts: Casts, *, period: int = 1
+) -> Record:
+    """Runs ``STEPS`` optimizer steps with so many blocks, and tells what they take. The kinds of
+    blocks begin again after ``period``.
+    """
     one_text_a_row()
     model: Any = build(plan, layers, run)
     config = model.config
     recorder = Recorder(casts, getattr(config, "vocab_size", None) or config.padded_vocab_size)
     with FakeTensorMode(allow_non_fake_inputs=True), recorder:
-        move(model)
+        located = list(places(model, period))
+        move(model, located, lambda place: setattr(recorder, "place", place))
         if run.batch.gradient_checkpointing:
             model.gradient_checkpointing_enable(run.batch.gradient_checkpointing_kwargs)
         model.train()
-        _mark(model, recorder)
+        _mark(located, recorder)
         optimizer = optimizer_of(run, model)
         for number in range(STEPS):
             recorder.step = number
@@ -80,14 +86,14 @@ def _step(
     trained = [one for one in model.parameters() if one.requires_grad]
     loss_of = _loss(run, model)
     for _ in range(min(asked.accumulation, 2)):  # a third micro batch is as the second
-        recorder.stage, recorder.place = "forward", "inputs"
+        recorder.stage, recorder.place = "forward", INPUTS
         loss = loss_of(_batch(model, asked))
-        recorder.stage, recorder.place = "backward", "loss"
+        recorder.stage, recorder.place = "backward", LOSS
         loss.backward()
         recorder.casts.kept.clear()
         del loss
         recorder.gradients_are(trained)
-    recorder.stage, recorder.place = "optimizer", "optimizer"
+    recorder.stage, recorder.place = "optimizer", OPTIMIZER
     if run.optim.max_grad_norm:
         torch.nn.utils.clip_grad_norm_(trained, run.optim.max_grad_norm)
     optimizer.step()
@@ -125,23 +131,22 @@ def _batch(model: Any, asked: Step) -> dict[str, Tensor]:
     return {**batch, "labels": ids(asked.length), "decoder_input_ids": ids(asked.length)}
 
 
-def _mark(model: nn.Module, recorder: Recorder) -> None:
+def _mark(located: list[tuple[nn.Module, str]], recorder: Recorder) -> None:
     """The recorder is told which block computes: forward when it is entered, backward when the
     gradient of what it has put out is there.
     """
-    found = list(places(model))
-    for number, (block, place) in enumerate(found):
+    for number, (block, place) in enumerate(located):
         block.register_forward_pre_hook(_entering(recorder, place), with_kwargs=True)
-        last = number == len(found) - 1
-        block.register_forward_hook(_leaving(recorder, place, "loss" if last else place))
+        behind = LOSS if number == len(located) - 1 else place
+        block.register_forward_hook(_leaving(recorder, place, behind))
 
 
 def _entering(recorder: Recorder, place: str) -> Callable[..., None]:
     def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
         recorder.place = place
-        if place.endswith("first block"):
+        if place.endswith(FIRST):
             hidden = args[0] if args else kwargs.get("hidden_states")
-            _when_its_gradient_comes(hidden, recorder, "inputs")
+            _when_its_gradient_comes(hidden, recorder, INPUTS)
 
     return enter
 

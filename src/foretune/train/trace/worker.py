@@ -25,23 +25,25 @@ from . import SAYS, Step, versions
 def answer(asked: Any) -> dict[str, Any]:
     """The figures of one run, or its problems."""
     from .device import register
+    from .extend import extend, stacks_of
     from .model import planned, sizes_of
-    from .replay import extended, replay
+    from .replay import replay
     from .step import STEPS, trace
 
-    run, step, every = asked["run"], Step(**asked["step"]), asked["every"]
-    casts = register()
-    plan = planned(run)
+    run, step = asked["run"], Step(**asked["step"])
+    casts, plan = register(), planned(run)
     sizes = sizes_of(plan.config)
-    counts = (sizes.layers,) if every else sizes.traced
-    found = []
-    for count in counts:
-        tell(f"{count} of {sizes.layers} blocks")
-        found.append(replay(trace(run, plan, count, step, casts), STEPS - 1))
-    whole = found[0]
-    if len(found) == 2:
-        whole = extended(*found, (counts[0], counts[1]), sizes.layers)
-    return {"layers": sizes.layers, "traced": counts, "versions": versions(), **asdict(whole)}
+    whole = None
+    if sizes.traced < sizes.layers and not asked["every"]:
+        tell(f"{sizes.traced} of {sizes.layers} blocks")
+        few = trace(run, plan, sizes.traced, step, casts, period=sizes.period)
+        whole = extend(few, stacks_of(few), (sizes.layers - sizes.traced) // sizes.period)
+    traced = sizes.layers if whole is None else sizes.traced
+    if whole is None:
+        tell(f"{sizes.layers} blocks")
+        whole = trace(run, plan, sizes.layers, step, casts)
+    found = replay(whole, STEPS - 1)
+    return {"layers": sizes.layers, "traced": traced, "versions": versions(), **asdict(found)}
 
 
 def tell(text: str) -> None:

@@ -1,0 +1,123 @@
+"""Start-up of the quick verbs as whole processes, beside the help of other programs.
+
+    python benchmarks/startup.py [--rounds 10] [--folder DIR]
+
+The folder holds a config.json and a train.sh; without one they are written: ChatGLM2-6B as it was
+published, and the authors' training script. Every round runs each command once, ours and the peers'
+in turns, so that a busy machine is busy for all; CPU time is user and system time of the process,
+and of CPU and wall time the best round counts. The ratio is of CPU time to that of importing
+pydantic's models, which ours cannot do without.
+
+RESULTS
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from foretune.params.arch.chatglm2 import ChatGLM2
+
+SCRIPT = """\
+PRE_SEQ_LEN=128
+LR=2e-2
+NUM_GPUS=1
+
+torchrun --standalone --nnodes=1 --nproc-per-node=$NUM_GPUS main.py \\
+    --do_train --train_file AdvertiseGen/train.json --validation_file AdvertiseGen/dev.json \\
+    --prompt_column content --response_column summary --overwrite_cache \\
+    --model_name_or_path THUDM/chatglm2-6b --output_dir output/adgen-$PRE_SEQ_LEN-$LR \\
+    --overwrite_output_dir --max_source_length 64 --max_target_length 128 \\
+    --per_device_train_batch_size 1 --gradient_accumulation_steps 16 --max_steps 3000 \\
+    --logging_steps 10 --save_steps 1000 --learning_rate $LR --pre_seq_len $PRE_SEQ_LEN \\
+    --quantization_bit 4
+"""
+OURS = {
+    "--help": ["--help"],
+    "explain config.json": ["explain", "config.json"],
+    "explain config.json train.sh": ["explain", "config.json", "train.sh"],
+    "check config.json": ["check", "config.json"],
+    "check config.json train.sh": ["check", "config.json", "train.sh"],
+    "explain pre_seq_len": ["explain", "pre_seq_len"],
+}
+UNIT = "import pydantic's models"
+PEERS = {
+    "python, nothing else": [sys.executable, "-c", ""],
+    UNIT: [sys.executable, "-c", "from pydantic import BaseModel, Field"],
+    "import transformers": [sys.executable, "-c", "import transformers"],
+    "accelerate --help": ["accelerate", "--help"],
+    "transformers --help": ["transformers", "--help"],
+}
+BESIDE = str(Path(sys.executable).parent)
+
+
+class Seconds(NamedTuple):
+    """What a process took."""
+
+    cpu: float
+    wall: float
+
+
+def run(command: list[str], folder: Path) -> Seconds:
+    """One process from beginning to end."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Seconds(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall)
+
+
+def commands() -> dict[str, list[str]]:
+    """Ours and those of the peers that are installed, by what they are called here."""
+    path = os.pathsep.join([BESIDE, os.environ.get("PATH", "")])
+    ours = {
+        f"foretune {name}": [sys.executable, "-m", "foretune", *of] for name, of in OURS.items()
+    }
+    found = {name: (shutil.which(first, path=path), rest) for name, (first, *rest) in PEERS.items()}
+    return ours | {name: [first, *rest] for name, (first, rest) in found.items() if first}
+
+
+def best(rounds: int, folder: Path) -> dict[str, Seconds]:
+    """The best of the rounds, after one that is not counted."""
+    taken: dict[str, list[Seconds]] = {name: [] for name in commands()}
+    for _ in range(rounds + 1):
+        for name, command in commands().items():
+            taken[name].append(run(command, folder))
+    return {
+        name: Seconds(*(min(column) for column in zip(*of[1:], strict=True)))
+        for name, of in taken.items()
+    }
+
+
+def write_files(folder: Path) -> None:
+    """A config.json and a train.sh."""
+    (folder / "config.json").write_text(json.dumps(dict(ChatGLM2.published), indent=1))
+    (folder / "train.sh").write_text(SCRIPT, encoding="utf-8")
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked.add_argument("--rounds", type=int, default=10)
+    asked.add_argument("--folder", type=Path)
+    given = asked.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder: Path = given.folder or Path(temporary)
+        if given.folder is None:
+            write_files(folder)
+        figures = best(given.rounds, folder)
+    print(f"{'':38}{'CPU':>9}{'wall':>10}{'ratio':>8}")
+    for name, took in figures.items():
+        ratio = took.cpu / figures[UNIT].cpu
+        print(f"{name:38}{took.cpu:7.3f} s{took.wall:8.3f} s{ratio:8.2f}")
+
+
+if __name__ == "__main__":
+    main()
