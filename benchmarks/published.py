@@ -272,9 +272,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table(found)
     worst(found, asked.worst)
     for row, right in full:
-        print(
-            f"OOM {'foreseen' if right else 'missed'}: {row.get('id')} {row['model']} {row['method']}"
-        )
+        told = "foreseen" if right else "missed"
+        print(f"OOM {told}: {row.get('id')} {row['model']} {row['method']}")
     alarms = sum(not fits(one.row, one.planned) for one in found if one.what == "memory")
     print(f"rows that ran and are forecast not to fit: {alarms}")
     print(json.dumps(summary(len(rows), found, full, skipped)))

@@ -193,7 +193,7 @@ def test_each_way_to_start_a_run_is_told(shared: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("changed", "kind"),
     [
-        ({}, "NO"),
+        ({"launch.processes": 1}, "NO"),
         ({"launch.processes": 4}, "MULTI_GPU"),
         ({"launch.processes": 4, "launch.fsdp": "full_shard offload auto_wrap"}, "FSDP"),
         ({"launch.processes": 4, "deepspeed.zero_optimization.stage": 3}, "DEEPSPEED"),

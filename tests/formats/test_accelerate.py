@@ -337,7 +337,8 @@ def test_a_file_that_is_not_there_is_noted(tmp_path: Path):
 def test_a_value_that_only_a_running_shell_knows_is_a_doubt(tmp_path: Path):
     script = tmp_path / "launch.sh"
     script.write_text(
-        "accelerate launch --use_deepspeed --zero_stage $1 --num_processes 1 main.py \\\n  --do_train\n"
+        "accelerate launch --use_deepspeed --zero_stage $1 --num_processes 1 main.py \\\n"
+        "  --do_train\n"
     )
     with pytest.raises(UserError) as refused:
         read(script)

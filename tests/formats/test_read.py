@@ -13,6 +13,7 @@ import pytest
 from foretune.errors import UserError
 from foretune.formats.read import kind_of, read, read_sound
 from foretune.params.run import Run, parameters
+from foretune.train.examine import examine
 
 TRAIN_V1 = {
     "launch.visible_devices": ("0", 4, "CUDA_VISIBLE_DEVICES=0"),
@@ -404,3 +405,15 @@ def test_an_auto_that_a_program_hands_to_deepspeed_itself_is_a_problem(tmp_path:
     script.write_text(f"deepspeed --num_gpus 2 main.py {own}\n", "utf-8")
     _, problems = read_sound(script)  # which is no flag of the authors' program
     assert any("--deepspeed_config" in one.what for one in problems)
+
+
+def test_a_name_that_no_file_can_have_is_refused_and_left_out(tmp_path: Path):
+    script = tmp_path / "train.sh"
+    names = "--model_name_or_path", "--train_file", "--output_dir", "--ptuning_checkpoint"
+    words = " ".join(f"{name} {'汉' * 90}/x" for name in names)
+    script.write_text(f"python3 main.py --do_train {words}\n", "utf-8")
+    run, problems = read_sound(script)
+    assert len(problems) == 4
+    assert all("no name of a file is longer than 255 bytes" in one.why for one in problems)
+    assert (run.model.path, run.data.train, run.record.output) == (None, None, None)
+    assert examine(run, problems)

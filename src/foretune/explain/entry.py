@@ -16,7 +16,6 @@ from pydantic.fields import FieldInfo
 from ..errors import UserError, refuse
 from ..formats.deepspeed_names import ALIASES
 from ..formats.documents import field_names
-from ..formats.environment import twin
 from ..formats.removed_arguments import REMOVED
 from ..formats.spellings import STANDS_FOR, removed, spellings
 from ..params.arch import Family, families
@@ -207,7 +206,11 @@ def find(name: str) -> Found:
     if name in paths:
         return Found((of_run(name),))
     bare = name.lstrip("-").replace("-", "_")
-    bare = ALIASES.get(bare, twin(bare) or bare)
+    bare = ALIASES.get(bare, bare)
+    if bare.isupper():
+        from ..formats.environment import twin
+
+        bare = twin(bare) or bare
     if bare.isupper() and not (_spelled(bare) or bare in config_keys()):
         bare = bare.lower()  # a variable of a script: PRE_SEQ_LEN
     spelled = _spelled(bare)

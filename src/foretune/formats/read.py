@@ -19,7 +19,7 @@ from . import programs
 from .json_text import mended
 from .kinds import Kind, is_bare_json, kind_of, refuse_huge, taken_for
 from .model_config import NAME, NAMES, config_path, file_in, read_any_model, read_model_config
-from .reading import Reading, typed
+from .reading import Reading, is_too_long, too_long, typed
 
 PASTED = "standard input"
 
@@ -74,6 +74,9 @@ def _collect(whole: Reading, read_one: Callable[[], Reading]) -> None:
 
 def _composed(whole: Reading) -> tuple[Run, list[Problem]]:
     """The run: what is implied below what is written, and what its config.json has to say."""
+    named = [one for one in whole.settings if is_too_long(one)]
+    whole.problems += map(too_long, named)
+    whole.settings = [one for one in whole.settings if one not in named]
     written = {setting.path for setting in whole.settings}
     implied = [
         *programs.implied(whole.settings, whole.programs),

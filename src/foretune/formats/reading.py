@@ -11,7 +11,7 @@ from typing import Any, Union, cast, get_args, get_origin
 from ..errors import Problem
 from ..params.document import Document
 from ..params.run import parameters
-from ..params.setting import Note, Setting
+from ..params.setting import Note, Origin, Setting
 
 
 @dataclass(slots=True)
@@ -72,3 +72,34 @@ def typed(path: str, text: str) -> object:
         if origin is tuple:
             return [word for word in text.split(",") if word]
     return text
+
+
+FILES = (
+    "model.path", "model.config", "model.tokenizer", "model.cache", "data.train", "data.validation",
+    "data.test", "method.checkpoint", "record.output", "record.resume", "generate.config",
+    "launch.deepspeed", "accelerate.command.config_file",
+)  # fmt: skip
+"""Parameters that name files and folders."""
+
+LONGEST_NAME, LONGEST_PATH = 255, 4096
+"""Bytes; no file system takes more."""
+
+
+def is_too_long(setting: Setting) -> bool:
+    """Whether a setting names a file that no system could have."""
+    if setting.path not in FILES or not isinstance(setting.value, str):
+        return False
+    names = setting.value.encode("utf-8", "replace").split(b"/")
+    longest = max(map(len, names))
+    return longest > LONGEST_NAME or len(setting.value) > LONGEST_PATH
+
+
+def too_long(setting: Setting) -> Problem:
+    """What a user is told of it."""
+    text = str(setting.value)
+    return Problem(
+        what=f"{setting.path} = {text[:40]!r}... has {len(text):,} characters",
+        where=Origin(setting.origin.file, setting.origin.line).in_language("en"),
+        why=f"no name of a file is longer than {LONGEST_NAME} bytes",
+        fix="give the path of a file or folder, or owner/name on the hub",
+    )

@@ -204,7 +204,15 @@ def _norms(shape: Shape, setup: Setup) -> float:
         output *= (4 + kernels.gated) / 2
     kept = kept_by_norms(local, shape.hidden, kernels.norms, inside)
     mask = 2 * shape.hidden * local if kernels.dropout else 0
-    return kept + kept_by_norms(tokens, shape.hidden, kernels.norms, output) + mask
+    of_heads = kept_by_norms(tokens, _normed_heads(shape) / setup.parallel.tensor, 1, inside)
+    return kept + of_heads + kept_by_norms(tokens, shape.hidden, kernels.norms, output) + mask
+
+
+@cache
+def _normed_heads(shape: Shape) -> int:
+    """Elements of queries and keys that a norm of each head goes over (Qwen3)."""
+    normed = any(one.name.endswith("q_norm.weight") for one in shape.weights)
+    return (shape.heads + shape.kv_heads) * shape.head_dim if normed else 0
 
 
 def _joined(shape: Shape, setup: Setup) -> float:

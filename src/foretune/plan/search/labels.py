@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ...params.declare import Words
 from ...text import size
-from ..memory.peak import Memory
+from ..memory.peak import Memory, Parts
 from ..view.content import PARTS, Say
 from .candidate import Outcome
 from .choice import Choice
@@ -71,11 +71,24 @@ def program(sharding: str, offload: str, say: Say) -> str:
     return name + away[offload]
 
 
+WHILE = {
+    "load": Words("while it is loaded: ", "加载时："),
+    "step": Words("", ""),
+    "evaluate": Words("in evaluation: ", "评估时："),
+    "save": Words("while it is saved: ", "保存时："),
+}
+"""Phase of a run -> how a reason begins that is about it."""
+
+
 def why(need: Memory, limit: float, say: Say) -> str:
     """Which parts are over the limit: those that are there whatever the batch is, if they alone
     are, else what does not go beside them.
     """
-    parts = max(need.phases.values(), key=lambda one: one.total)
+    phase = max(need.phases, key=lambda name: need.phases[name].total)
+    return say.words(WHILE[phase]) + _over(need, need.phases[phase], limit, say)
+
+
+def _over(need: Memory, parts: Parts, limit: float, say: Say) -> str:
     found = {name: getattr(parts, name) for name in PARTS if hasattr(parts, name)}
     found |= {"context": need.context, "fragmentation": need.fragmentation}
     fixed = {name: value for name, value in found.items() if name in (*HELD, "context")}

@@ -4,6 +4,7 @@ with its size, when it came and went, and what the program was doing.
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -66,13 +67,29 @@ class Record:
     """Step and place -> floating-point operations, as torch's FlopCounterMode counts them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Grows:
+    """The prefix of P-Tuning v2, which is made for all layers at once."""
+
+    layout: tuple[int, int, int]
+    """Keys and values of the traced layers, key heads, width of a head."""
+    factor: float
+    """Layers of the whole model to those that are traced."""
+
+    def has(self, shape: torch.Size) -> bool:
+        """Whether a tensor is as many times as large as there are layers."""
+        if len(shape) > 2:
+            return len(shape) == 5 and all(size in shape for size in self.layout)
+        return math.prod(self.layout) in shape
+
+
 class Recorder(Assenting):
     """Writes the record while it is active; the program says where it is."""
 
-    def __init__(self, casts: Casts, vocab: int | None) -> None:
+    def __init__(self, casts: Casts, vocab: int | None, grows: Grows | None = None) -> None:
         super().__init__()
         self.record = Record()
-        self.casts, self.vocab = casts, vocab
+        self.casts, self.vocab, self.grows = casts, vocab, grows
         self.stage: Stage = "load"
         self.place = INPUTS
         self.step = 0
@@ -98,6 +115,7 @@ class Recorder(Assenting):
         self._workspace(func, args)
         if (packet := func._overloadpacket) in flop_registry:
             counted = flop_registry[packet](*args, **kwargs, out_val=out)
+            counted = round(counted * self._growth(*tree_leaves((args, out))))
             here = (self.step, self.place)
             self.record.flops[here] = self.record.flops.get(here, 0) + counted
         return out
@@ -108,7 +126,8 @@ class Recorder(Assenting):
             return
         storage = tensor.untyped_storage()
         if storage not in self._keys:
-            key = self._take(storage.nbytes(), op, place, self._of_scores(tensor))
+            size = round(storage.nbytes() * self._growth(tensor))
+            key = self._take(size, op, place, self._of_scores(tensor))
             self._keys[storage] = key
             weakref.finalize(storage, self._give, key)
 
@@ -150,6 +169,13 @@ class Recorder(Assenting):
     def _now(self) -> dict[str, Any]:
         passes = self.stage if self.stage in ("forward", "backward") else ""
         return {"at": self.place, "passes": passes, "step": self.step}
+
+    def _growth(self, *tensors: Any) -> float:
+        """How much larger it is in the whole model, where it is not in the blocks."""
+        if self.grows is None:
+            return 1.0
+        has = (isinstance(one, Tensor) and self.grows.has(one.shape) for one in tensors)
+        return self.grows.factor if any(has) else 1.0
 
     def _of_scores(self, tensor: Tensor) -> bool:
         return self.stage in ("forward", "backward") and tensor.shape[-1:] == (self.vocab,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from inspect import signature
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AttentionMaskInterface, Seq2SeqTrainer
 from transformers.masking_utils import causal_mask_function, sdpa_mask
 
+from ...models.prefix import PrefixEncoder
 from ...params.run import Run
 from ...plan.of_run import mixed_of
 from ...tune.prefix_attention import NAME
@@ -20,26 +22,23 @@ from ..arguments import arguments_of
 from ..trainer import smoothed_loss
 from . import Step
 from .device import DEVICE, Casts
-from .model import Planned, build, move, places
+from .model import Planned, Sizes, build, move, places
 from .places import FIRST, INPUTS, LOSS, OPTIMIZER
-from .record import Record, Recorder
+from .record import Grows, Record, Recorder
 
 STEPS = 2
 """Steps that are traced: the first makes the optimizer's states, all others are as the second."""
 
 
-def trace(
-    run: Run, plan: Planned, layers: int, asked: Step, casts: Casts, *, period: int = 1
-) -> Record:
-    """Runs ``STEPS`` optimizer steps with so many blocks, and tells what they take. The kinds of
-    blocks begin again after ``period``.
-    """
+def trace(run: Run, plan: Planned, sizes: Sizes, asked: Step, casts: Casts) -> Record:
+    """Runs ``STEPS`` optimizer steps with so many blocks, and tells what they take."""
     one_text_a_row()
-    model: Any = build(plan, layers, run)
+    model: Any = build(plan, sizes.traced, run)
     config = model.config
-    recorder = Recorder(casts, getattr(config, "vocab_size", None) or config.padded_vocab_size)
+    vocab = getattr(config, "vocab_size", None) or config.padded_vocab_size
+    recorder = Recorder(casts, vocab, _prefix(model, sizes))
     with FakeTensorMode(allow_non_fake_inputs=True), recorder:
-        located = list(places(model, period))
+        located = list(places(model, sizes.period))
         move(model, located, lambda place: setattr(recorder, "place", place))
         if run.batch.gradient_checkpointing:
             model.gradient_checkpointing_enable(run.batch.gradient_checkpointing_kwargs)
@@ -50,6 +49,12 @@ def trace(
             recorder.step = number
             _step(run, model, optimizer, asked, recorder)
         return recorder.stopped()
+
+
+def _prefix(model: nn.Module, sizes: Sizes) -> Grows | None:
+    found = (one for one in model.modules() if isinstance(one, PrefixEncoder))
+    encoder = next(found, None)
+    return None if encoder is None else Grows(encoder.layout, sizes.layers / sizes.traced)
 
 
 def one_text_a_row() -> None:
@@ -72,6 +77,8 @@ def optimizer_of(run: Run, model: nn.Module) -> torch.optim.Optimizer:
     """The optimizer that the trainer would make. Raises UserError where it is not installed."""
     arguments = arguments_of(run.set({"precision.mixed": "no"}), use_cpu=True)
     kind, options = Seq2SeqTrainer.get_optimizer_cls_and_kwargs(arguments, model)  # type: ignore[arg-type]
+    if "foreach" in signature(kind).parameters and not options.get("fused"):
+        options["foreach"] = True  # as torch chooses on an accelerator
     trained = [one for one in model.parameters() if one.requires_grad]
     groups = (
         {"params": [one for one in trained if one.dim() > 1]},

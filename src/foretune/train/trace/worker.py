@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from ...errors import UserError
@@ -36,14 +36,14 @@ def answer(asked: Any) -> dict[str, Any]:
     whole = None
     if sizes.traced < sizes.layers and not asked["every"]:
         tell(f"{sizes.traced} of {sizes.layers} blocks")
-        few = trace(run, plan, sizes.traced, step, casts, period=sizes.period)
+        few = trace(run, plan, sizes, step, casts)
         whole = extend(few, stacks_of(few), (sizes.layers - sizes.traced) // sizes.period)
-    traced = sizes.layers if whole is None else sizes.traced
     if whole is None:
+        sizes = replace(sizes, traced=sizes.layers)
         tell(f"{sizes.layers} blocks")
-        whole = trace(run, plan, sizes.layers, step, casts)
+        whole = trace(run, plan, sizes, step, casts)
     found = replay(whole, STEPS - 1)
-    return {"layers": sizes.layers, "traced": traced, "versions": versions(), **asdict(found)}
+    return {"layers": sizes.layers, "traced": sizes.traced, "versions": versions(), **asdict(found)}
 
 
 def tell(text: str) -> None:
