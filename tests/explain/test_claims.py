@@ -358,7 +358,7 @@ def test_every_row_of_the_list_is_held(shared: Path):
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_true_thing_is_printed_of_a_file(claim: Claim, language: str, shared: Path):
     run = read(shared / "inputs" / claim.name)
-    missing_from(explain(run, language=language), claim, language)
+    missing_from(explain(run, language=language, everything=True), claim, language)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -367,4 +367,4 @@ def test_3000_steps_see_less_than_half_of_advertisegen(language: str, shared: Pa
     facts = Facts(transformers="5.23.0", train=data)
     run = read(shared / "inputs/chatglm2-6b/train.sh")
     text = explain(run, language=language, facts=facts)
-    assert "48,000 / 114,599 = 0.42" in " ".join(text.split())
+    assert "3,000 / 7,163 = 0.4188" in " ".join(text.split())

@@ -417,3 +417,16 @@ def test_a_name_that_no_file_can_have_is_refused_and_left_out(tmp_path: Path):
     assert all("no name of a file is longer than 255 bytes" in one.why for one in problems)
     assert (run.model.path, run.data.train, run.record.output) == (None, None, None)
     assert examine(run, problems)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_deepspeeds_settings_may_stand_among_the_arguments(tmp_path: Path, alone: bool):
+    values = {"do_train": True, "deepspeed": {"zero_optimization": {"stage": 3, "stag": 2}}}
+    (tmp_path / "args.json").write_text(json.dumps(values, indent=1), "utf-8")
+    (tmp_path / "train.sh").write_text("deepspeed --num_gpus 2 main.py args.json\n", "utf-8")
+    run, (problem,) = read_sound(tmp_path / ("args.json" if alone else "train.sh"))
+    assert run.deepspeed.zero_optimization.stage == 3
+    assert run.origin("deepspeed.zero_optimization.stage").line == 5
+    assert run.launch.deepspeed == str(tmp_path / "args.json")
+    assert problem.what == "there is no key zero_optimization.stag"
+    assert problem.where.endswith("args.json:3 (deepspeed)")

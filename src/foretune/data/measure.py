@@ -23,8 +23,8 @@ from ..params.run import Run
 from ..plan.version import installed
 from .encoded import family_of
 from .prepare import CHUNK, bar_of, check_limits, encoded, refuse_too_long
-from .read import Split, limit_of, open_split
-from .record import keep, kept, key_of
+from .read import Split, open_split
+from .record import keep, kept, record_key
 from .rows import Row
 from .tally import Chunk, Tally, bare, encode
 from .texts import Oddities, oddities_of
@@ -82,20 +82,6 @@ def measure(
         validation=facts(run.evaluates, data.validation, "evaluate"),
         test=facts(launch.predict, data.test, "predict"),
     )
-
-
-def record_key(
-    run: Run, file: str | None, split: Split, *, sample: int | None = None
-) -> str | None:
-    """The name under which what is measured of a file of the run is kept."""
-    forced = split == "train" or (split == "evaluate" and not run.generate.enabled)
-    limit, named = limit_of(run.data, split), run.model.tokenizer or run.model.path
-    return key_of(file, run.data, named, limit=limit, split=split, forced=forced, sample=sample)
-
-
-def known_facts(run: Run, file: str | None, split: Split) -> DataFacts | None:
-    """What was measured of a file of the run before, all of its rows; None where nothing was."""
-    return kept(record_key(run, file, split), file or "")
 
 
 def measure_file(

@@ -17,6 +17,8 @@ from typing import Any
 from ..facts import Damage, DataFacts, Seen, Texts
 from ..files import content_hash, own_folder, write_whole
 from ..params.data import Data
+from ..params.run import Run
+from .read import Split, limit_of
 
 NO_EFFECT = frozenset({
     "train", "validation", "test", "workers", "max_train_rows", "max_eval_rows", "max_predict_rows",
@@ -28,6 +30,20 @@ OF_TOKENIZERS = (
     "special_tokens_map.json", "chat_template*", "config.json", "generation_config.json",
 )  # fmt: skip
 """Files that decide how a tokenizer reads and what its chat template writes."""
+
+
+def record_key(
+    run: Run, file: str | None, split: Split, *, sample: int | None = None
+) -> str | None:
+    """The name under which what is measured of a file of the run is kept."""
+    forced = split == "train" or (split == "evaluate" and not run.generate.enabled)
+    limit, named = limit_of(run.data, split), run.model.tokenizer or run.model.path
+    return key_of(file, run.data, named, limit=limit, split=split, forced=forced, sample=sample)
+
+
+def known_facts(run: Run, file: str | None, split: Split) -> DataFacts | None:
+    """What was measured of a file of the run before, all of its rows; None where nothing was."""
+    return kept(record_key(run, file, split), file or "")
 
 
 def key_of(

@@ -37,6 +37,8 @@ def with_named_files(
         named = [one for one in (*whole.settings, *script.settings) if one.path == path]
         if not named or not isinstance(named[-1].value, str):
             continue
+        if named[-1].value == named[-1].origin.file:  # it stands there itself
+            continue
         found = _found(named[-1].value, folder)
         if found is None:
             whole.notes.append(_absent(named[-1]))

@@ -37,9 +37,11 @@ KEYS = {
     "num_gpus": "launch.processes",
     "num_accelerators": "launch.processes",
     "num_nodes": "launch.nodes",
+    "deepspeed_config": "launch.deepspeed",
 }
-"""What of the environment and of torchrun's and deepspeed's options is a parameter of ours; every
-other option is a parameter of its own name in ``launchers``."""
+"""What of the environment and of torchrun's and deepspeed's options is a parameter of ours, and the
+flag of programs that DeepSpeed itself reads; every other option is a parameter of its own name in
+``launchers``."""
 
 SHORT = {
     "torchrun": {"m": "module", "r": "redirects", "t": "tee"},

@@ -155,7 +155,7 @@ def implied(settings: Sequence[Setting], programs: Iterable[str]) -> Iterator[Se
         method = "full"
     if official and method == "full":
         reason = derived(
-            Said(f"{AUTHORS} does so without pre_seq_len", f"没有 pre_seq_len 时{AUTHORS.zh}如此")
+            Said(f"{AUTHORS} does so without pre_seq_len", f"没有 pre_seq_len 时 {AUTHORS.zh}如此")
         )
         yield Setting("precision.dtype", "float32", reason)
         if not named:

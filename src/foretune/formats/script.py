@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import cast
 
-from ..params.setting import Note, Origin
+from ..params.setting import Note, Origin, Setting
 from ..text import Said, place
 from . import official, programs
 from .flags import names, read_flags, read_mapping
@@ -94,9 +96,38 @@ def read_arguments(text: str, name: str) -> Reading:
     else:
         values, keys = read_yaml(text, name)
     lines = {path[0]: line for path, line in keys if len(path) == 1}
-    return read_mapping(
-        {
-            str(key): (value, Origin(name, lines.get(str(key)), str(key)))
-            for key, value in cast(dict[object, object], values).items()
-        }
+    named = {str(key): value for key, value in cast(dict[object, object], values).items()}
+    inline = named.pop("deepspeed") if isinstance(named.get("deepspeed"), dict) else None
+    reading = read_mapping(
+        {key: (value, Origin(name, lines.get(key), key)) for key, value in named.items()}
+    )
+    if inline is not None:
+        inside = {path[1:]: line for path, line in keys if path[0] == "deepspeed"}
+        reading.add(_inline(inline, name, inside))
+    return reading
+
+
+def _inline(values: object, name: str, lines: Mapping[tuple[str, ...], int]) -> Reading:
+    """DeepSpeed's settings that stand among the arguments, where transformers takes them too."""
+    from .deepspeed import read_deepspeed
+
+    read = read_deepspeed(json.dumps(values), name)
+    origin = Origin(name, lines.get(()), "deepspeed")
+    settings = [
+        replace(
+            one, origin=replace(one.origin, line=lines.get(tuple(one.origin.spelling.split("."))))
+        )
+        for one in read.settings
+    ]
+    what = Said("DeepSpeed's settings stand in this file", "DeepSpeed 的设置直接写在本文件里")
+    why = Said(
+        "they are explained and checked as its own file would be; to train with them here, write "
+        "them into one (`foretune convert ... --to ds_config.json`)",
+        "按它自己的配置文件解释和检查；要用它们训练，请写成单独的文件（`foretune convert ... --to "
+        "ds_config.json`）",
+    )
+    return Reading(
+        settings=[Setting("launch.deepspeed", name, origin), *settings],
+        notes=[Note(what, str(origin), why), *read.notes],
+        problems=[replace(one, where=str(origin)) for one in read.problems],
     )

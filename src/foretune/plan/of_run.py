@@ -364,11 +364,7 @@ def _kernels(run: Run, shape: Shape, adapter: Adapter | None) -> Kernels:
         compiled=compiles or run.trainer.torch_compile_mode is not None,
         layer_norm=any(one.kind == "norm" and one.name.endswith(".bias") for one in shape.weights),
         gated=shape.gated,
-        loss="fused"
-        if run.trainer.use_liger_kernel
-        else "shifted"
-        if run.optim.label_smoothing
-        else "full",
+        loss="fused" if run.trainer.use_liger_kernel else "full",
     )
 
 

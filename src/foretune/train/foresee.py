@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..data.measure import known_facts, measure
 from ..data.read import Split, count_rows
+from ..data.record import known_facts
 from ..errors import UserError
 from ..facts import DataFacts, Facts
 from ..formats.model_config import ModelFile, model_file
@@ -199,6 +199,8 @@ def measured(run: Run, version: str, *, sample: int | None = None) -> Facts:
     """What the data comes to in tokens of the model's own tokenizer, or in those of ``sample`` rows
     of each file; imports the heavy half where that was not measured before.
     """
+    from ..data.measure import measure
+
     def load() -> Any:
         from ..tokenizers import load_tokenizer
 

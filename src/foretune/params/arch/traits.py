@@ -16,14 +16,14 @@ Concept = Literal[
 ]  # fmt: skip
 
 CONCEPTS: Mapping[Concept, Words] = {
-    "hidden": Words("width of the vector that runs through the layers", "贯穿各层的向量宽度"),
+    "hidden": Words("width of the vector between layers", "贯穿各层的向量宽度"),
     "layers": Words("blocks", "块数"),
     "heads": Words("query heads", "查询头数"),
     "kv_heads": Words("key heads, and value heads", "键头数（以及值头数）"),
     "head_dim": Words("width of one head", "单个头的宽度"),
     "ffn": Words("width inside the feed-forward block", "前馈层内部的宽度"),
     "vocab": Words("rows of the embedding", "词嵌入的行数"),
-    "positions": Words("positions that it is made or was trained for", "所支持或训练时的位置数"),
+    "positions": Words("positions it was made or trained for", "所支持或训练时的位置数"),
     "norm_eps": Words("number added inside every norm", "归一化层中所加的小数"),
     "rope_base": Words("base of the rotary angles", "旋转角的底数"),
     "dropout": Words("share of elements dropped in training", "训练时随机置零的比例"),

@@ -234,11 +234,13 @@ def _in_one_product(shape: Shape) -> bool:
 
 
 def made_prefix(shape: Shape, setup: Setup) -> float:
-    """What dropout has left of the prefix of every row; with checkpointing the prefix itself, in
-    float32: it goes into every block.
+    """What dropout has left of the prefix of every row. With checkpointing the prefix itself too,
+    in float32, since it goes into every block; and in models of transformers' own, to whose layers
+    it is handed.
     """
     positions = 0 if setup.adapter is None else setup.adapter.prefix
-    each = 1 if setup.checkpointing == "none" else 1 + 4
+    own = setup.checkpointing == "none" and _in_one_product(shape)
+    each = 1 if own else 1 + 4
     return kept_prefix(setup.micro, positions, shape.prefix_width, each)
 
 

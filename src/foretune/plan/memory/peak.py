@@ -323,6 +323,8 @@ def _stepping(shape: Shape, setup: Setup) -> float:
         count = largest_tensor(shape) if setup.full else 0
         own = gradient_bytes(count, setup.precision.gradients) if setup.in_backward else 0
         return unpacked_bytes(count) + own
+    if setup.optimizer.startswith("adafactor") and setup.full:  # an update and its square
+        return 2 * gradient_bytes(largest_tensor(shape), setup.precision.moments)
     if setup.fused or setup.in_backward or "8bit" in setup.optimizer:
         return 0.0
     count = trained(shape, setup) / setup.parallel.tensor / setup.parallel.pipeline
