@@ -172,6 +172,8 @@ class Facts:
     train: DataFacts | None = None
     validation: DataFacts | None = None
     test: DataFacts | None = None
+    trace: Trace | None = None
+    """One training step, traced."""
     resumed: Checkpoint | None = None
     """The checkpoint that the run goes on from."""
     earlier: tuple[Checkpoint, ...] = ()

@@ -17,10 +17,9 @@ from foretune.data import measure as measuring
 from foretune.data.collate import training_collator
 from foretune.data.encoded import UNTRAINED, family_of
 from foretune.data.measure import measure, measure_file
-from foretune.data.record import known_facts
 from foretune.data.padding import padded_length
 from foretune.data.prepare import prepare
-from foretune.data.record import place_of
+from foretune.data.record import known_facts, place_of
 from foretune.errors import UserError
 from foretune.params.data import Data
 from foretune.params.resolve import resolve

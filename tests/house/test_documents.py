@@ -15,7 +15,7 @@ from foretune.cli import OPTIONS, VERBS
 from foretune.explain.reference import PAGES, page
 from foretune.explain.run_schema import SCHEMA, schema_text
 from foretune.formats import official, training_arguments
-from foretune.formats.flags import names
+from foretune.formats.flags import OWN_FLAG, names
 from foretune.formats.launchers import TABLES
 from foretune.formats.read import read
 from foretune.formats.removed_arguments import REMOVED
@@ -124,7 +124,7 @@ def test_every_flag_in_the_documents_is_known(document: Path):
 
 def is_known(flag: str) -> bool:
     name = flag.replace("-", "_")
-    own = {"set", "help"}.union(*OPTIONS.values())
+    own = {"set", "help", OWN_FLAG.removeprefix("--")}.union(*OPTIONS.values())
     off = training_arguments.negated(name) or official.negated(name)
     launchers = {option for table in TABLES.values() for option in table}
     return flag in parameters() or name in names() | own | launchers or off is not None

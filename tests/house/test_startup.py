@@ -66,3 +66,12 @@ def test_the_quick_verbs_import_what_they_use(words: list[str], unneeded: set[st
     assert seen & (HEAVY | {"yaml", WHOLE}) == set()
     assert seen & unneeded == set()
     assert "foretune.params.run" in seen
+
+
+def test_types_of_declarations_are_not_text_that_every_process_parses(repository: Path):
+    folder = repository / "src/foretune/params"
+    texts = {path: path.read_text(encoding="utf-8") for path in folder.rglob("*.py")}
+    declaring = {path: text for path, text in texts.items() if text.count("= param(") > 3}
+    assert len(declaring) > 45
+    postponing = [path for path, text in declaring.items() if "import annotations" in text]
+    assert [path.name for path in postponing] == ["run.py"]  # which returns itself

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from foretune.errors import UserError
 from foretune.plan.calibration import Measured, Stack
 from foretune.plan.forecast import forecast
-from foretune.plan.search.answer import answer
+from foretune.plan.search.answer import answer, within
 from foretune.plan.search.front import front
 from foretune.plan.search.offer import offers
 from foretune.plan.search.search import Found, Search, Task, measured, memory_class
@@ -89,7 +89,7 @@ def test_every_outcome_is_on_the_front_or_beaten_by_one_of_its_method(gpus: str)
     task = task_of(LLAMA_8B, data__max_length=2048)
     found = answer(task, offers(gpus))
     _, went = one_search(task, gpus)
-    outcomes = [one for one in went.outcomes if one.choice.runnable]
+    outcomes = within([one for one in went.outcomes if one.choice.runnable])
     assert len(outcomes) > 10 and found.front
     for one in outcomes:
         rivals = [other for other in found.front if other.choice.method == one.choice.method]
@@ -233,6 +233,17 @@ def test_an_outcome_is_what_the_forecast_of_its_run_says():
 def test_another_method_gets_a_learning_rate_that_suits_it():
     task = task_of(LLAMA_8B, data__max_length=2048, optim__learning_rate=5e-3)
     found = answer(task, offers("1x4090"))
-    assert found.chosen is not None and found.chosen.choice.method == "lora"
-    changed = found.candidate(found.chosen).settings
+    other = next(one for one in found.front if one.choice.method == "lora")
+    changed = found.candidate(other).settings
     assert changed["method.name"] == "lora" and changed["optim.learning_rate"] == 2e-4
+
+
+def test_the_method_stays_where_it_fits_even_offloaded_unless_nobody_said_how_to_train():
+    task = task_of(LLAMA_8B, data__max_length=2048)
+    trained = answer(task, offers("1x4090")).chosen
+    assert trained is not None
+    assert (trained.choice.method, trained.choice.offload) == ("full", "all")
+    asked = replace(task, written=task.written.set({"launch.train": False}))
+    looked_at = answer(asked, offers("1x4090")).chosen
+    assert looked_at is not None
+    assert (looked_at.choice.method, looked_at.choice.offload) == ("lora", "none")

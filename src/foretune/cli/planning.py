@@ -35,6 +35,7 @@ def plan(words: Words) -> int:
         gpus=words.options.get("gpus"),
         price=positive(words, "price"),
         needs_data=False,
+        trace="trace" in words.options,
     )
     print(laid_out(expected, form, words.language()))
     return 0 if expected.fit is None else EXIT_CODES[expected.fit.verdict]

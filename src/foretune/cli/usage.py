@@ -15,7 +15,7 @@ foretune: know the fine-tuning run before you run it; then run it.
   foretune plan FILE...                 rows, tokens, steps, memory, operations, time, disk, cost;
                                         with --device NAME|FILE 1: it does not fit, 2: it may not
                                         (--gpus N|8xH100, --price P, --tokens, --sample ROWS,
-                                        --transformers VERSION, --lang zh|en,
+                                        --trace, --transformers VERSION, --lang zh|en,
                                         --format text|json|md|html)
   foretune plan FILE... --fit --gpus G  the settings that fit 1x4090, 8xH100, 2x8xA100 best
                                         (--goal time|cost|memory, --keep method,quant,...,

@@ -45,7 +45,7 @@ OPTIONS = {
         **dict.fromkeys(("lang", "format", "device", "gpus", "price"), True),
         **dict.fromkeys(("transformers", "trainable", "sample"), True),
         **dict.fromkeys(("goal", "keep", "network", "write"), True),
-        **dict.fromkeys(("tokens", "fit", "free_batch", "force"), False),
+        **dict.fromkeys(("tokens", "trace", "fit", "free_batch", "force"), False),
     },
     "train": {},
     "evaluate": {},

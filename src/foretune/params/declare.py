@@ -16,6 +16,9 @@ A default, a range or a choice stands in the call or the annotation and nowhere 
 default means that the value is taken from somewhere else when nobody writes it; ``when_unset`` says
 from where, as the name of another parameter or as ("all rows", "所有行"). ``instead`` is what
 `foretune explain` compares with to show an effect: a value, or the name of a neighbouring field.
+
+A module of declarations postpones no annotations (``from __future__ import annotations``): types
+that are text are parsed again, one by one, in every process.
 """
 
 from __future__ import annotations

@@ -23,24 +23,39 @@ from .step_time import StepTime, product_seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedOnCpu:
-    """Numbers fitted to steps of small models that were timed on one CPU (docs/log.md)."""
+    """Numbers fitted to steps of small models that were timed on one CPU, whose rates were measured
+    before and after each (docs/log.md).
+    """
 
-    products: float = 0.89
+    products: float = 1.23
     """Of the time of the products at the measured rate."""
-    attention: float = 1.86
+    attention: float = 0.8
     """The same of attention's."""
-    hidden: float = 4.6
-    """Times that a hidden state is read and written in a block, forward, in float32."""
-    ffn: float = 1.15
+    hidden: float = 13.8
+    """Times that a hidden state is read and written in a block, in one direction, in float32."""
+    ffn: float = 39.0
     """Times that what runs inside the feed-forward block is."""
-    scores: float = 1.1
+    scores: float = 7.0
     """Times that the scores of the vocabulary are."""
-    maps: float = 0.45
-    """Times that the map of attention is where it is written out."""
-    optimizer: float = 0.41
-    operations: float = 146.0
-    """Operations of a block, forward and backward, that take time to start."""
-    interval: float = 0.25
+    maps: float = 74.6
+    """Times that the map of attention is, where it is written out."""
+    dropped: float = 210.0
+    """Times that a hidden state is more, where a part of it is zeroed at random."""
+    dropped_maps: float = 15.5
+    """The same of the map of attention, which is then written out."""
+    weights: float = 0.45
+    """Times that the weights are, each time that they are multiplied with."""
+    optimizer: float = 2.2
+    operations: float = 78.0
+    """Operations of a block in one direction that take time to start."""
+    adapters: float = 12.0
+    """Operations more with LoRA."""
+    prefix: float = 57.0
+    """Operations more with a prefix."""
+    a_batch: float = 440.0
+    """Operations around the blocks, for every micro batch."""
+    a_step: float = 56.0
+    interval: float = 0.2
 
 
 FITTED = FittedOnCpu()
@@ -81,33 +96,67 @@ def cpu_step_time(
     shape: Shape, setup: Setup, device: Device, fitted: FittedOnCpu = FITTED
 ) -> StepTime:
     """Seconds of one optimizer step on one measured CPU, in float32."""
-    rounds, layers, tokens = setup.accumulation, shape.layers, setup.tokens
+    rounds, tokens = setup.accumulation, setup.tokens
+    again = setup.checkpointing != "none"
+    passes = 3 if setup.full else 2
+    multiplied = of_blocks(shape) * (passes + again) + of_head(shape) * passes
+    seen = setup.length + _prefix(setup)
+    scored = 2 * tokens * seen * shape.heads * shape.head_dim * shape.layers * (7 + 2 * again)
     tera = device.fp32 or device.bf16 or 0.1
-    passes, again = (3 if setup.full else 2), setup.checkpointing != "none"
-    inside, head = of_blocks(shape) * (passes + again), of_head(shape) * passes
-    prefix = setup.adapter.prefix if setup.adapter is not None else 0
-    seen, width = setup.length + prefix, shape.heads * shape.head_dim
-    both = 2 + again  # forward and back, and once more
-
-    def moved(elements: float, times: float) -> float:
-        return moving_seconds(elements * 4, times, rate_of(device, elements * 4))
-
-    between = layers * both * moved(tokens * shape.hidden, fitted.hidden)
-    between += layers * both * moved(tokens * shape.ffn, fitted.ffn)
-    between += moved(tokens * (shape.vocab or 0), fitted.scores * passes)
-    if setup.kernels.attention == "eager":
-        between += layers * both * moved(tokens * seen * shape.heads, fitted.maps)
-    scored = 2 * tokens * seen * width * layers * (7 + 2 * again)
+    moved = _between(shape, setup, device, fitted) + _moved(device, multiplied, fitted.weights, BIG)
     trained = all_parameters(shape) if setup.full else 0
-    operations = layers * both * fitted.operations
+    starting = starting_seconds(
+        rounds * (shape.layers * (2 + again) * _operations(setup, fitted) + fitted.a_batch)
+        + fitted.a_step,
+        device.operation_us or 10.0,
+    )
     return StepTime(
-        products=rounds * product_seconds(2 * tokens * (inside + head), tera, 1 / fitted.products),
+        products=rounds * product_seconds(2 * tokens * multiplied, tera, 1 / fitted.products),
         attention=rounds * product_seconds(scored, tera, 1 / fitted.attention),
-        traffic=rounds * between,
-        starting=rounds * starting_seconds(operations, device.operation_us or 10.0),
+        traffic=rounds * moved,
+        starting=starting,
         communication=0.0,
         waiting=0.0,
-        optimizer=moving_seconds(trained * 4, 8 * fitted.optimizer, rate_of(device, 1 << 24)),
+        optimizer=_moved(device, trained, fitted.optimizer, BIG),
         interval=fitted.interval,
         basis=BASIS,
     )
+
+
+BIG = 1 << 24
+"""Bytes of a tensor that no cache holds."""
+
+
+def _prefix(setup: Setup) -> int:
+    return setup.adapter.prefix if setup.adapter is not None else 0
+
+
+def _operations(setup: Setup, fitted: FittedOnCpu) -> float:
+    """Operations of a block in one direction."""
+    rank = setup.adapter.rank if setup.adapter is not None else 0
+    return (
+        fitted.operations
+        + (fitted.adapters if rank else 0)
+        + (fitted.prefix if _prefix(setup) else 0)
+    )
+
+
+def _moved(device: Device, elements: float, times: float, size: float | None = None) -> float:
+    """Seconds in which a float32 tensor is moved, at the rate for its own size or for ``size``."""
+    held = elements * 4
+    return moving_seconds(held, times, rate_of(device, size or held)) if elements else 0.0
+
+
+def _between(shape: Shape, setup: Setup, device: Device, fitted: FittedOnCpu) -> float:
+    """Seconds of what lies between the products, for one micro batch."""
+    tokens, directions = setup.tokens, 2 + (setup.checkpointing != "none")
+    map_ = tokens * (setup.length + _prefix(setup)) * shape.heads
+    dropped = shape.dropout or setup.kernels.dropout
+    written = shape.capped or setup.kernels.attention == "eager"
+    inside = (
+        _moved(device, tokens * shape.hidden, fitted.hidden + fitted.dropped * dropped)
+        + _moved(device, tokens * shape.ffn, fitted.ffn)
+        + _moved(device, map_, fitted.maps * written + fitted.dropped_maps * dropped)
+    )
+    scores = _moved(device, tokens * (shape.vocab or 0), fitted.scores * (3 if setup.full else 2))
+    return shape.layers * directions * inside + scores

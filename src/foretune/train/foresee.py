@@ -15,7 +15,7 @@ from ..data.read import Split, count_rows
 from ..data.record import known_facts
 from ..errors import UserError
 from ..facts import DataFacts, Facts
-from ..formats.model_config import ModelFile, model_file
+from ..formats.model_config import ModelFile, config_path, model_file
 from ..formats.published_model import published_model
 from ..params.arch.shape import Shape
 from ..params.resolve import impossible, resolve
@@ -24,6 +24,7 @@ from ..params.setting import Note
 from ..plan.calibration import known_runs
 from ..plan.forecast import Forecast, forecast
 from ..plan.of_run import hardware_of, on_gpus
+from ..plan.traced import memory_of
 from ..plan.version import installed, release
 from ..text import Said, place
 from .sizes import sizes_of
@@ -39,6 +40,7 @@ def foresee(
     gpus: str | None = None,
     price: float | None = None,
     needs_data: bool = True,
+    trace: bool = False,
 ) -> Forecast:
     """The forecast of a written run.
 
@@ -52,6 +54,7 @@ def foresee(
         gpus: how many of them ('8'), and which if ``device`` does not say ('8xH100').
         price: of one of them for an hour.
         needs_data: refuse a run whose data files are not here; else its rows are not known.
+        trace: run a training step without its device, and tell memory from that.
     """
     if not (run.launch.train or run.launch.evaluate or run.launch.predict):
         run = run.set({"launch.train": True})
@@ -86,9 +89,21 @@ def foresee(
         stored_bits=stored_bits(config),
         family=family,
     )
+    if trace and run.launch.train:
+        expected = with_trace(expected, config)
     if config is None or transformers is not None:
         return expected
     return replace(expected, run=run.add((), _as_its_writer_counted(expected, config)))
+
+
+def with_trace(expected: Forecast, config: ModelFile | None) -> Forecast:
+    """The forecast with memory from a traced step. Raises UserError where none can be traced."""
+    from .trace import traced
+
+    keys = None if config is None or config_path(expected.run) else config.keys
+    found = traced(expected.run, expected.facts, expected.shape, config=keys)
+    facts = replace(expected.facts, trace=found)
+    return replace(expected, facts=facts, traced=memory_of(found, expected.memory))
 
 
 def as_published(run: Run) -> tuple[Run, ModelFile | None]:

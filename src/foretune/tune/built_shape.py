@@ -19,6 +19,7 @@ from ..params.arch.shape import Kind, Shape, Weight
 
 BLOCK = re.compile(r"\.(\d+)\.")
 FFN = ("intermediate_size", "ffn_dim", "n_inner", "d_ff", "ffn_hidden_size")
+DROPOUT = ("resid_pdrop", "attn_pdrop", "hidden_dropout", "attention_dropout", "dropout")
 POSITIONS = ("max_position_embeddings", "n_positions", "max_sequence_length")
 
 
@@ -55,6 +56,8 @@ def shape_of_model(model: PreTrainedModel) -> Shape:
         weights=weights,
         prefix_inputs=hidden,
         prefix_place=model.base_model_prefix,
+        dropout=any(getattr(text, key, None) for key in DROPOUT),
+        capped=bool(_first(text, "attn_logit_softcapping")),
         default_lora_targets=tuple(one for one in usual if one in linears) or tuple(linears),
         quantised=(),
     )

@@ -75,6 +75,10 @@ class Shape:
     default_lora_targets: tuple[str, ...]
     quantised: tuple[str, ...]
     """Names of the linears that the published int4 and int8 checkpoints pack."""
+    dropout: bool = False
+    """True where a part of what attention and feed-forward block put out is zeroed in training."""
+    capped: bool = False
+    """True where the scores of attention are bounded by a tanh, and so written out."""
     encoder_decoder: bool = False
     """True where an encoder reads the prompt and a decoder writes the answer, each in blocks of its
     own; ``layers`` are those of one of them."""

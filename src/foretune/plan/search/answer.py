@@ -141,10 +141,10 @@ def answer(
     for space in spaces:
         Search(task=task, space=space, found=found).go()
     own = as_written(task, spaces[0])
-    can_run = [one for one in found.outcomes if one.choice.runnable]
+    can_run = within([one for one in found.outcomes if one.choice.runnable])
     best = fronts(can_run, spaces[0].written)
     every = front(found.outcomes, three)
-    chosen = choose(best, goal, spaces[0].written)
+    chosen = choose(best, goal, spaces[0].written, asked=task.written.launch.train)
     failures = _failures(found)
     return Answer(
         task=task, goal=goal, offers=offers, space=spaces[0], written=own,
@@ -155,6 +155,13 @@ def answer(
         nearest=None if chosen else _nearest(task, spaces[0], failures),
         seconds=time.perf_counter() - clock,
     )  # fmt: skip
+
+
+def within(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Those that fit if the forecast is right; those that fit if it is too high, where there are no
+    others.
+    """
+    return [one for one in outcomes if one.used <= one.fit.limit] or list(outcomes)
 
 
 def space_of(task: Task, offer: Offer, keep: frozenset[str], free_batch: bool) -> Space:
@@ -202,12 +209,19 @@ def fronts(can_run: Sequence[Outcome], written: Choice) -> list[Outcome]:
     ]
 
 
-def choose(best: Sequence[Outcome], goal: Goal, written: Choice) -> Outcome | None:
-    """The one to take of those that fit surely, where there are any: one that offloads nothing, for
-    main memory is not known here, and trains what the run trains, where there are such. Of all
+def choose(
+    best: Sequence[Outcome], goal: Goal, written: Choice, *, asked: bool = True
+) -> Outcome | None:
+    """The one to take of those that fit surely, where there are any: one that trains what the run
+    trains, and offloads nothing, for main memory is not known here, where there are such. Of all
     that are as good as the best of these, the one with the smallest change.
+
+    ``asked`` is false where nobody said how to train, only what model: the method then counts less
+    than that nothing is offloaded.
     """
     left = [one for one in best if one.verdict == "fits"] or list(best)
+    own = [one for one in left if one.choice.method == written.method]
+    left = own if own and asked else left
     left = [one for one in left if one.choice.offload in ("none", written.offload)] or left
     left = [one for one in left if one.choice.method == written.method] or left
     if not left:

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -52,7 +52,13 @@ class Step:
 
 
 def traced(
-    run: Run, facts: Facts, shape: Shape | None, *, every: bool = False, say: Say | None = None
+    run: Run,
+    facts: Facts,
+    shape: Shape | None,
+    *,
+    config: Mapping[str, Any] | None = None,
+    every: bool = False,
+    say: Say | None = None,
 ) -> Trace:
     """One training step of a resolved run on one device, traced, or as it was traced before.
 
@@ -60,6 +66,7 @@ def traced(
         run: resolved; neither its weights nor its data are read.
         facts: what was measured of its data: the longest row.
         shape: the sizes of its model, where they are known.
+        config: the keys of its config.json, where that is no file here.
         every: trace all blocks instead of a few that tell of all.
         say: is told how far it is; a line on the standard error where that is a terminal.
 
@@ -68,10 +75,10 @@ def traced(
     """
     _refuse_sharded(run)
     step = step_of(run, facts, shape)
-    key = key_of(run, step, every=every)
+    key = key_of(run, step, config, every=every)
     found = _kept(key)
     if found is None:
-        asked = {"run": run, "step": asdict(step), "every": every}
+        asked = {"run": run, "config": config, "step": asdict(step), "every": every}
         found = _answered(_ask(pickle.dumps(asked), say or _on_terminal), run)
         _keep(key, found)
     return _trace(found, step)
@@ -195,13 +202,13 @@ def versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in LIBRARIES}
 
 
-def key_of(run: Run, step: Step, *, every: bool) -> str | None:
-    """The name of the record; None where the model's config is no file here."""
-    config = config_path(run)
-    if config is None:
+def key_of(run: Run, step: Step, config: Mapping[str, Any] | None, *, every: bool) -> str | None:
+    """The name of the record; None where the model's config is not known here."""
+    file = config_path(run)
+    if file is None and config is None:
         return None
     told = {
-        "config": content_hash(config),
+        "config": content_hash(file) if file is not None else dict(config or {}),
         "run": {name: run.get(name).model_dump(mode="json") for name in DECIDES},
         "mixed": mixed_of(run),
         "step": [asdict(step), every],

@@ -13,12 +13,15 @@ import json
 import pickle
 import signal
 import sys
+import tempfile
 import time
 import warnings
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
+from ...files import write_whole
 from . import SAYS, Step, versions
 
 
@@ -31,7 +34,11 @@ def answer(asked: Any) -> dict[str, Any]:
     from .step import STEPS, trace
 
     run, step = asked["run"], Step(**asked["step"])
-    casts, plan = register(), planned(run)
+    with tempfile.TemporaryDirectory() as folder:
+        if asked["config"] is not None:
+            file = write_whole(Path(folder) / "config.json", json.dumps(asked["config"]))
+            run = run.set({"model.config": str(file)})
+        casts, plan = register(), planned(run)
     sizes = sizes_of(plan.config)
     whole = None
     if sizes.traced < sizes.layers and not asked["every"]:
