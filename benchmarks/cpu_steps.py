@@ -1,4 +1,4 @@
-"""The forecast time of a step on this CPU beside what steps took, for small models of nine families.
+"""Forecast step times of this CPU beside measured ones, on small models of nine families.
 
     OMP_NUM_THREADS=1 python benchmarks/cpu_steps.py [--rows 90] [--seed 1] > steps.jsonl
     python benchmarks/cpu_steps.py --read steps.jsonl
@@ -28,15 +28,14 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from other_models import MODELS, other_model
-from small_models import small_model
-from small_runs import run_of, training
-
 from foretune.plan.cpu_time import cpu_step_time
 from foretune.plan.devices import Device
 from foretune.train import machine
 from foretune.train.clock import StepClock
 from foretune.train.conduct import build_trainer, open_run
+from other_models import MODELS, other_model
+from small_models import small_model
+from small_runs import run_of, training
 
 FAMILIES = (
     "chatglm", "chatglm2", "baichuan", "baichuan2", "qwen2", "llama", "gpt2", "gemma2", "mistral",

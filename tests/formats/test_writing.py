@@ -65,7 +65,7 @@ def names_of(form: str) -> set[str]:
     """The parameters that a form has a name for."""
     theirs = set(training_arguments.KEYS.values())
     return {
-        "run.yaml": set(parameters()),
+        **{name: set(parameters()) for name in ("run.yaml", "run.json", "run.toml")},
         "main.py": {*official.PATHS.values(), *theirs},
         "flags": {*official.PATHS.values(), *theirs},
         "arguments.json": {*official.PATHS.values(), *theirs},

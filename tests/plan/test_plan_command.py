@@ -13,11 +13,12 @@ from xml.etree import ElementTree
 import pytest
 
 from foretune.cli import main
+from foretune.columns import columns
 from foretune.formats.model_config import read_model_config
 from foretune.formats.published_model import published_model, published_names
 from foretune.plan.verdict import Fit
 from foretune.plan.view.as_json import KEYS
-from foretune.plan.view.as_text import drawn, sparkline, width
+from foretune.plan.view.as_text import drawn, sparkline
 from foretune.plan.view.quantities import duration, hours, operations
 from small_runs import training
 
@@ -198,7 +199,7 @@ def test_bars_and_quantities_are_drawn_to_scale():
     assert [drawn(value, 8).count("█") for value in (0, 2, 4, 8)] == [0, 9, 18, 36]
     assert sparkline([0, 1, 2, 4]) == "▁▃▅█"
     assert sparkline([0, 0]) == "▁▁"
-    assert width("显存 a") == 6
+    assert columns("显存 a") == 6
     assert [duration(x) for x in (2e-5, 0.02, 3.0, 300)] == ["20 µs", "20 ms", "3 s", "5 min"]
     assert [hours(x) for x in (0.001, 0.5, 2.5, 100)] == ["3.6 s", "30 min", "2.5 h", "4.2 d"]
     assert [operations(x) for x in (5, 8.1e14, 2.4e25)] == ["5 FLOP", "810 TFLOP", "24 YFLOP"]

@@ -10,6 +10,7 @@ Values must have the type that is declared: '4' is text and no number. Every nam
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ from ..files import write_whole
 from ..params.run import Run, parameters
 from ..params.setting import Origin, Setting
 from ..text import place, sentence_list
-from .json_text import key_lines, read_json
+from .json_text import key_lines, plain, read_json
 from .reading import Reading
 from .yaml_text import Keys, read_yaml, unreadable
 
@@ -160,6 +161,32 @@ def write_run(run: Run, path: Path | str | None = None) -> str:
     if path is not None:
         write_whole(Path(path), text)
     return text
+
+
+def values(run: Run) -> dict[str, object]:
+    """What differs from the defaults, by dotted path, as JSON has it."""
+    named = {path: run.get(path) for path in parameters()}
+    return {
+        path: plain(value) for path, value in named.items() if value != parameters()[path].default
+    }
+
+
+def toml_text(run: Run) -> str:
+    """The same as a run file in TOML, which has no word for nothing: such values are left out."""
+    named = {path: value for path, value in values(run).items() if value is not None}
+    return "".join(f"{path} = {_toml_value(value)}\n" for path, value in named.items())
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, dict):
+        items = cast(dict[str, object], value).items()
+        return (
+            "{" + ", ".join(f"{_toml_value(key)} = {_toml_value(one)}" for key, one in items) + "}"
+        )
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml_value, cast(list[object], value)))}]"
+    text = json.dumps(value, ensure_ascii=False)
+    return text.replace("\x7f", "\\u007f") if isinstance(value, str) else text
 
 
 def _plain(value: object) -> object:

@@ -25,7 +25,7 @@ from .json_text import plain
 from .model_config import KIND as MODEL
 from .model_config import NAME, model_file
 from .read import read_sound, read_text
-from .run_file import write_run
+from .run_file import toml_text, values, write_run
 from .yaml_text import yaml_lines
 
 Has = Callable[[str], bool]
@@ -218,6 +218,10 @@ def _is_pefts(path: str) -> bool:
 
 FORMS: dict[str, Form] = {
     "run.yaml": Form(Words("a run file of foretune", "foretune 的运行文件"), write_run, "run.yaml"),
+    "run.json": Form(
+        Words("the same in JSON", "同上，JSON"), lambda run: _json(values(run)), "run.json"
+    ),
+    "run.toml": Form(Words("the same in TOML", "同上，TOML"), toml_text, "run.toml"),
     official.PROGRAM: Form(
         Words(
             "a script that starts main.py of ChatGLM-6B and ChatGLM2-6B",

@@ -21,7 +21,6 @@ from ..params.arch.shape import Shape
 from ..params.resolve import impossible, resolve
 from ..params.run import Run
 from ..params.setting import Note
-from ..plan.calibration import known_runs
 from ..plan.forecast import Forecast, forecast
 from ..plan.of_run import hardware_of, on_gpus
 from ..plan.traced import memory_of
@@ -79,13 +78,18 @@ def foresee(
             validation=_counted(run.evaluates, present.data.validation, run, "evaluate"),
             test=_counted(run.launch.predict, present.data.test, run, "predict"),
         )
+    known = ()
+    if hardware is not None:
+        from ..plan.calibration import known_runs
+
+        known = tuple(known_runs())
     expected = forecast(
         run,
         facts,
         _countable(run, shape),
         hardware=hardware,
         price=price,
-        known=tuple(known_runs()) if hardware is not None else (),
+        known=known,
         stored_bits=stored_bits(config),
         family=family,
     )

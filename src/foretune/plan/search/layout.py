@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from ...columns import columns, padded, terminal_width, wrapped
 from ..verdict import SAID
 from ..view.as_html import MARKS, STYLE
 from ..view.as_markdown import cell
-from ..view.as_text import padded, width
 from ..view.content import Say
 from .answer import Answer
 from .content import Part, parts
@@ -18,6 +18,8 @@ NARROW = 16
 """Columns of a label."""
 WIDEST = 44
 """Columns of a label that its value still stands behind."""
+LEAST = 40
+"""Columns that a text gets, however narrow the terminal is."""
 
 TABLE_STYLE = """
 th { text-align: left; padding: .2rem .8rem .2rem 0; color: var(--soft); font-weight: 600; }
@@ -32,23 +34,30 @@ def as_text(answer: Answer, language: str = "en") -> str:
 
 def _text(part: Part) -> Iterator[str]:
     yield part.title
-    wide = max([NARROW, *(width(name) for name, _ in part.lines if width(name) <= WIDEST)])
+    wide = max([NARROW, *(columns(name) for name, _ in part.lines if columns(name) <= WIDEST)])
     for name, value in part.lines:
-        yield f"  {padded(name, wide)}  {value}"
+        yield from _behind(f"  {padded(name, wide)}  ", value)
     yield from _columns([part.head, *part.rows] if part.rows else [])
     for remark in part.remarks:
-        yield f"  · {remark}"
+        yield from wrapped(remark, terminal_width(), "  · ", "    ")
     yield ""
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """A table; all but its last column as wide as they must be."""
     wide = [
-        max(width(row[number]) for row in rows) for number in range(len(rows[0]) if rows else 0)
+        max(columns(row[number]) for row in rows)
+        for number in range(len(rows[0]) - 1 if rows else 0)
     ]
     for row in rows:
-        filled = (padded(one, columns) for one, columns in zip(row, wide, strict=True))
-        yield f"  {'  '.join(filled)}".rstrip()
+        filled = [f"{padded(one, width)}  " for one, width in zip(row, wide, strict=False)]
+        yield from _behind("  " + "".join(filled), row[-1])
+
+
+def _behind(head: str, text: str) -> Iterator[str]:
+    """A text behind its head, and under itself where it takes several lines."""
+    width = max(terminal_width(), columns(head) + LEAST)
+    return wrapped(text, width, head, " " * columns(head))
 
 
 def as_markdown(answer: Answer, language: str = "en") -> str:

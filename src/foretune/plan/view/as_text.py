@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 
+from ...columns import columns, padded, terminal_width, wrapped
 from ..forecast import Forecast
 from .content import Chart, Section, log_and_remarks, sections
 
@@ -29,12 +29,13 @@ def _lines(forecast: Forecast, language: str) -> Iterator[str]:
     if forecast.run.notes:
         yield ""
     for note in forecast.run.notes:
-        yield f"{'说明' if language == 'zh' else 'note'}: {note.in_language(language)}"
+        told = f"{'说明' if language == 'zh' else 'note'}: {note.in_language(language)}"
+        yield from wrapped(told, terminal_width(), then="  ")
 
 
 def _section(section: Section) -> Iterator[str]:
     yield section.title
-    wide = max((width(label) for label, _ in section.lines), default=0)
+    wide = max((columns(label) for label, _ in section.lines), default=0)
     for label, value in section.lines:
         yield f"  {padded(label, max(wide, NARROW))}  {value}"
     for chart in section.charts:
@@ -43,7 +44,7 @@ def _section(section: Section) -> Iterator[str]:
     if section.curve:
         yield f"  {padded('', NARROW)}  {sparkline([rate for _, rate in section.curve])}"
     for remark in section.remarks:
-        yield f"  · {remark}"
+        yield from wrapped(remark, terminal_width(), "  · ", "    ")
 
 
 def _chart(chart: Chart) -> Iterator[str]:
@@ -51,12 +52,12 @@ def _chart(chart: Chart) -> Iterator[str]:
     if chart.limit is not None and chart.limit.value < 4 * most:
         most = max(most, chart.limit.value)
     shown = [*chart.bars, *([chart.limit] if chart.limit is not None else ())]
-    wide = max((width(bar.shown) for bar in shown), default=0)
+    wide = max((columns(bar.shown) for bar in shown), default=0)
     for bar in chart.bars:
-        amount = " " * (wide - width(bar.shown)) + bar.shown
+        amount = " " * (wide - columns(bar.shown)) + bar.shown
         yield f"    {padded(bar.label, NARROW - 2)}  {amount}  {drawn(bar.value, most)}".rstrip()
     if chart.limit is not None:
-        amount = " " * (wide - width(chart.limit.shown)) + chart.limit.shown
+        amount = " " * (wide - columns(chart.limit.shown)) + chart.limit.shown
         at = round(BAR * chart.limit.value / most) if chart.limit.value <= most else BAR
         end = "│" if chart.limit.value <= most else "→"
         yield f"    {padded(chart.limit.label, NARROW - 2)}  {amount}  {' ' * max(at - 1, 0)}{end}"
@@ -76,13 +77,3 @@ def sparkline(values: Sequence[float]) -> str:
         return HEIGHTS[0] * len(values)
     steps = len(HEIGHTS) - 1
     return "".join(HEIGHTS[round(steps * max(value, 0.0) / most)] for value in values)
-
-
-def width(text: str) -> int:
-    """Columns of a text in a terminal: a Chinese character takes two."""
-    return sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
-
-
-def padded(text: str, columns: int) -> str:
-    """A text filled up with blanks."""
-    return text + " " * (columns - width(text))

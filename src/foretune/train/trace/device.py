@@ -21,6 +21,8 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 
 DEVICE = "traced"
 """The device's name."""
+KEY = "AutocastPrivateUse1"
+"""Where torch looks for what autocast does on it."""
 
 aten: Any = torch.ops.aten
 
@@ -48,9 +50,9 @@ def register() -> Casts:
         _autocasts(name, casts, torch.get_autocast_dtype)
     for name in HIGH:
         _autocasts(name, casts, lambda _: torch.float32)
-    LIBRARIES[1].fallback(torch.library.fallthrough_kernel, dispatch_key="AutocastPrivateUse1")
+    LIBRARIES[1].fallback(torch.library.fallthrough_kernel, dispatch_key=KEY)
     attention = casts.wrapped(aten.scaled_dot_product_attention.default, torch.get_autocast_dtype)
-    LIBRARIES[0].impl("scaled_dot_product_attention", attention, "AutocastPrivateUse1")
+    LIBRARIES[0].impl("scaled_dot_product_attention", attention, KEY)
     LIBRARIES[0].impl("scaled_dot_product_attention", attend, "AutogradPrivateUse1")
     return casts
 
@@ -77,7 +79,7 @@ class Casts:
 
     def wrapped(self, op: Any, dtype_of: Callable[[str], torch.dtype]) -> Callable[..., Any]:
         """The operation behind casts of all it is given."""
-        inner = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastPrivateUse1)
+        inner = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, KEY))
 
         def casting(*args: Any, **kwargs: Any) -> Any:
             with torch._C._ExcludeDispatchKeyGuard(inner):
@@ -91,7 +93,7 @@ class Casts:
 def _autocasts(name: str, casts: Casts, dtype_of: Callable[[str], torch.dtype]) -> None:
     packet, _, overload = name.partition(".")
     op = getattr(getattr(aten, packet), overload or "default")
-    LIBRARIES[0].impl(name, casts.wrapped(op, dtype_of), "AutocastPrivateUse1")
+    LIBRARIES[0].impl(name, casts.wrapped(op, dtype_of), KEY)
 
 
 class Assenting(TorchDispatchMode):

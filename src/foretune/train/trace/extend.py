@@ -29,8 +29,9 @@ class Copies:
     like: dict[int, int] = field(default_factory=dict)
     """Storage of a neighbour -> that of the middle block which corresponds to it."""
 
-    def __contains__(self, place: str) -> bool:
-        return place == self.stack + MIDDLE
+    def has(self, key: int) -> bool:
+        """Whether a storage is the middle block's."""
+        return self.owner.get(key) == self.stack + MIDDLE
 
     def key(self, key: int, copy: int) -> int:
         """The storage of a copy: 0 is the middle block itself."""
@@ -49,7 +50,7 @@ class Copies:
 
     def behind(self, event: Event) -> Event:
         """What the block behind the last copy does to the middle block, it does to that copy."""
-        if isinstance(event, Given) and self.owner.get(event.key) in self:
+        if isinstance(event, Given) and self.has(event.key):
             return self._at(event, self.key(event.key, self.count))
         return event
 
@@ -67,10 +68,10 @@ def extend(record: Record, stacks: Sequence[str], more: int) -> Record | None:
         if not _correspond(record.events, copies):
             return None
         events = list(_written_out(record.events, copies))
-        own = [key for key in record.gradients if copies.owner.get(key) in copies]
+        own = [key for key in record.gradients if copies.has(key)]
         gradients = {copies.key(key, copy) for key in own for copy in range(1, more + 1)}
         flops = {
-            (step, place): counted * (more + 1 if place in copies else 1)
+            (step, place): counted * (more + 1 if place == stack + MIDDLE else 1)
             for (step, place), counted in record.flops.items()
         }
         record = Record(events, record.gradients | gradients, flops)
@@ -108,9 +109,9 @@ def _written_out(events: Sequence[Event], copies: Copies) -> Iterator[Event]:
         if not passes:
             for event in run:
                 yield event
-                if copies.owner.get(event.key) in copies:
+                if copies.has(event.key):
                     yield from (copies.of(event, copy) for copy in every)
-        elif at in copies:
+        elif at == copies.stack + MIDDLE:
             order = [*every] if passes == "forward" else [*reversed(every)]
             clones = [copies.of(event, copy) for copy in order for event in run]
             own = [copies.of(event, 0) for event in run]
@@ -120,5 +121,5 @@ def _written_out(events: Sequence[Event], copies: Copies) -> Iterator[Event]:
         else:
             for event in run:
                 yield event
-                if isinstance(event, Given) and copies.owner.get(event.key) in copies:
+                if isinstance(event, Given) and copies.has(event.key):
                     yield from (copies.of(event, copy) for copy in every)
