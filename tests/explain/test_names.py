@@ -117,3 +117,27 @@ def test_what_nothing_reads_is_said_to_have_no_effect():
     assert [entry.key for entry in told if not entry.has_no_effect] == []
     silent = [entry for entry in entries if entry.has_no_effect]
     assert [one.key for one in silent if "作用" not in one.words.zh] == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "chinese"),
+    [
+        ({"LANG": "zh_CN.UTF-8"}, True),
+        ({"LANG": "zh_TW"}, True),
+        ({"LC_ALL": "zh_CN.UTF-8", "LANG": "en_US.UTF-8"}, True),
+        ({"LC_MESSAGES": "zh_CN.UTF-8", "LANG": "en_US.UTF-8"}, True),
+        ({"LC_ALL": "C.UTF-8", "LANG": "zh_CN.UTF-8"}, False),
+        ({"LC_ALL": "", "LANG": "en_US.UTF-8"}, False),
+    ],
+)
+def test_the_environment_tells_the_language_whether_its_locale_is_installed_or_not(
+    environment: dict[str, str], chinese: bool, monkeypatch, capsys
+):
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert main(["explain", "learning_rate"]) == 0
+    assert ("学习率" in capsys.readouterr().out) == chinese
+    assert main(["explain", "learning_rate", "--lang", "zh"]) == 0
+    assert "学习率" in capsys.readouterr().out

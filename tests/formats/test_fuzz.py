@@ -16,11 +16,15 @@ from typing import Any
 import pytest
 
 from foretune.errors import UserError
+from foretune.explain.command import explain
 from foretune.explain.log import remarks_on
 from foretune.formats.model_config import model_file
 from foretune.formats.read import read_sound
 
 SOME, MANY = 25, 10_000
+EXPLAINED = 5
+"""Every so many are explained whole, which takes longer than reading."""
+
 HANG = 20.0
 """Seconds after which an input counts as one that hangs; the machine may be busy."""
 
@@ -253,6 +257,8 @@ def read_all(kind: str, count: int, folder: Path) -> None:
             model = model_file(run)
             for document in run.documents:
                 list(remarks_on(document, model))
+            if number % EXPLAINED == 0:
+                explain(run, language=chance.choice(["en", "zh"]), everything=True)
         except UserError:
             pass
         except Exception as error:

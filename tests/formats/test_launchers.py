@@ -299,6 +299,12 @@ def test_accelerates_options_are_among_those_of_the_installed_accelerate():
     assert sum(takes is VALUE for takes in ACCELERATE.values()) > 40
 
 
+def test_an_option_that_deepspeed_has_no_longer_is_told_with_the_version():
+    (note,) = reading("deepspeed --num_gpus 1 --elastic_training main.py --do_train").notes
+    assert note.what == "--elastic_training is refused since DeepSpeed 0.19.8"
+    assert (note.kind, note.name) == ("no effect", "elastic_training")
+
+
 HOSTS = "# ours\nworker-0 slots=4\n\nworker-1 slots=4  # new\nworker-2 slots=4\n"
 
 

@@ -27,10 +27,15 @@ class Words:
     options: dict[str, str] = field(default_factory=dict)
 
     def language(self) -> str:
-        """'zh' or 'en': what is asked for, or what the locale says."""
-        import locale
+        """'zh' or 'en': what is asked for, or what the environment says. A locale that is named
+        there and not installed, as in most containers, names a language all the same.
+        """
+        named = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+        asked = self.options.get("lang") or next(filter(None, named), None)
+        if asked is None:
+            import locale
 
-        asked = self.options.get("lang") or (locale.getlocale()[0] or os.environ.get("LANG", ""))
+            asked = locale.getlocale()[0] or ""
         return "zh" if asked.lower().startswith(("zh", "chinese")) else "en"
 
 

@@ -47,6 +47,11 @@ SHORT = {
     "torchrun": {"m": "module", "r": "redirects", "t": "tee"},
     "deepspeed": {"H": "hostfile", "i": "include", "e": "exclude", "q": "quiet"},
 }
+REMOVED = dict.fromkeys(
+    ("elastic_training", "min_elastic_nodes", "max_elastic_nodes"), "DeepSpeed 0.19.8"
+)
+"""Options that the deepspeed launcher has no longer -> the first version that refuses them."""
+
 COUNTS = {
     "torchrun": ("nnodes", "nproc_per_node"),
     "deepspeed": ("num_nodes", "num_gpus", "num_accelerators"),
@@ -343,6 +348,12 @@ def _read_own(option: Option, launcher: str, reading: Reading) -> None:
         if facts_of(parameters()[path]).matters > 1:  # a port may be any
             _note(reading, option, what, why)
         return
+    if launcher == "deepspeed" and name in REMOVED:
+        what = Said(
+            f"--{name} is refused since {REMOVED[name]}", f"{REMOVED[name]} 起拒绝 --{name}"
+        )
+        why = Said("earlier versions read it", "更早的版本会读取它")
+        reading.notes.append(Note(what, str(option.origin), why, "no effect", name))
     switch = TABLES[launcher][option.name] is SWITCH
     text = value.text.lower() if name == "launcher" else value.text
     if switch or text:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,8 @@ from .removed_arguments import REMOVED
 
 MERGED = ("programs", "spellings")
 """Modules here whose tables are put together from others."""
+
+TABLE = re.compile(r"^(?:KEYS|PATHS)\b", re.MULTILINE)
 
 STANDS_FOR: dict[str, Said] = {
     "disable_gradient_checkpointing": Said(
@@ -78,16 +80,16 @@ def tables() -> dict[str, Mapping[str, str]]:
     A format is here by having KEYS or PATHS, from its names to dotted paths.
     """
     found: dict[str, Mapping[str, str]] = {}
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        if module.name in MERGED:
-            continue
-        names = vars(importlib.import_module(f"{__package__}.{module.name}"))
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        if file.stem in MERGED or not TABLE.search(file.read_text("utf-8")):
+            continue  # importing what has no table would take longer than all the others
+        names = vars(importlib.import_module(f"{__package__}.{file.stem}"))
         table = names.get("PATHS", names.get("KEYS"))
         if isinstance(table, Mapping):
             paths = {**cast(Mapping[str, Any], table), **names.get("ODD_FLAGS", {})}
             known = {name: path for name, path in paths.items() if path in parameters()}
             if known:
-                found[module.name] = known
+                found[file.stem] = known
     return found
 
 

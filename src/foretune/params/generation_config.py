@@ -26,8 +26,8 @@ class Lengths(Section):
     """Most tokens of prompt and answer together; a prompt that is as long fails. Where
     max_new_tokens is given it counts, and this is ignored with a warning.
 
-    提示与回答合计的最大词元数，提示本身超过它就得不到回答。同时给出 max_new_tokens 时以后者为准，并
-    给出警告。
+    提示与回答合计的最大词元数，提示本身达到这个长度就会报错。同时给出 max_new_tokens 时以后者为准，
+    并给出警告。
     """
 
     max_new_tokens: int | None = param(None, above=0, matters=2, unit="tokens", when_unset=OFF)

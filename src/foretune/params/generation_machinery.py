@@ -87,10 +87,12 @@ class Machinery(Section):
     """
 
     num_assistant_tokens: int | None = param(None, at_least=1, when_unset=("20", "20"))
-    """Tokens that a smaller model drafts before the large one checks them. The text is the same;
-    only the time changes. Without an assistant no effect.
+    """Tokens that a smaller model drafts before the large one checks them. The text is what the
+    large one would write alone, or drawn with the same chances; only the time changes. Without an
+    assistant no effect.
 
-    小模型每次起草的词元数，再由大模型核对。文本不变，只影响速度。没有助手模型时不起作用。
+    小模型每次起草的词元数，再由大模型核对。文本与大模型单独生成的相同（采样时概率相同），只影响速
+    度。没有助手模型时不起作用。
     """
 
     num_assistant_tokens_schedule: str | None = param(None, when_unset=("constant", "constant"))

@@ -119,8 +119,8 @@ class Method(Section):
     trained; the authors' trainer.py is transformers' own, changed to save no more than that.
 
     已训练好的前缀、适配器或模型所在的文件夹：训练时从这些权重出发、优化器重新开始，预测时直接使用。
-    前缀或适配器的检查点只含训练过的参数；官方的 trainer.py 是改过的 transformers 训练器，同样只保存这
-    些参数。
+    前缀或适配器的检查点只含训练过的参数；官方的 trainer.py 是改过的 transformers 训练器，同样只保存
+    这些参数。
     """
 
     prefix: Prefix = param(Prefix.model_construct())

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..data.read import Split, count_rows
 from ..data.record import known_facts
@@ -27,6 +27,9 @@ from ..plan.traced import memory_of
 from ..plan.version import installed, release
 from ..text import Said, place
 from .sizes import sizes_of
+
+if TYPE_CHECKING:
+    from ..plan.calibration import Measured
 
 
 def foresee(
@@ -71,25 +74,14 @@ def foresee(
     if tokens or sample is not None:
         facts = measured(run, version, sample=sample)
     else:
-        facts = Facts(
-            transformers=version,
-            devices=devices(run),
-            train=_counted(run.launch.train, present.data.train, run, "train"),
-            validation=_counted(run.evaluates, present.data.validation, run, "evaluate"),
-            test=_counted(run.launch.predict, present.data.test, run, "predict"),
-        )
-    known = ()
-    if hardware is not None:
-        from ..plan.calibration import known_runs
-
-        known = tuple(known_runs())
+        facts = _of_rows(run, present, version)
     expected = forecast(
         run,
         facts,
         _countable(run, shape),
         hardware=hardware,
         price=price,
-        known=known,
+        known=() if hardware is None else _known_runs(),
         stored_bits=stored_bits(config),
         family=family,
     )
@@ -98,6 +90,13 @@ def foresee(
     if config is None or transformers is not None:
         return expected
     return replace(expected, run=run.add((), _as_its_writer_counted(expected, config)))
+
+
+def _known_runs() -> tuple[Measured, ...]:
+    """The runs of this stack that were measured before."""
+    from ..plan.calibration import known_runs
+
+    return tuple(known_runs())
 
 
 def with_trace(expected: Forecast, config: ModelFile | None) -> Forecast:
@@ -203,6 +202,17 @@ def devices(run: Run) -> int:
     """Data-parallel processes: those that run already, or those that the launcher will start."""
     started = os.environ.get("WORLD_SIZE")
     return int(started) if started else run.launch.all_processes
+
+
+def _of_rows(run: Run, present: Run, version: str) -> Facts:
+    """What is known of a run without a tokenizer: the rows of those of its files that are here."""
+    return Facts(
+        transformers=version,
+        devices=devices(run),
+        train=_counted(run.launch.train, present.data.train, run, "train"),
+        validation=_counted(run.evaluates, present.data.validation, run, "evaluate"),
+        test=_counted(run.launch.predict, present.data.test, run, "predict"),
+    )
 
 
 def _counted(wanted: bool, file: str | None, run: Run, split: Split) -> DataFacts | None:

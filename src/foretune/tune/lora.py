@@ -162,9 +162,15 @@ def _refuse_other_kinds(model: PeftModel, file: Path) -> None:
         raise UserError(problems)
 
 
+def _stored_name(name: str) -> str:
+    """The name under which PEFT saves a parameter."""
+    name = name.replace(".default.", ".")
+    return name.removesuffix(".weight") if "lora_magnitude_vector" in name else name
+
+
 def _refuse_other_shapes(model: PeftModel, weights: dict[str, torch.Tensor], folder: Path) -> None:
     own = {
-        name.replace(".default.", "."): tuple(parameter.shape)
+        _stored_name(name): tuple(parameter.shape)
         for name, parameter in model.named_parameters()
         if ".lora_" in name
     }

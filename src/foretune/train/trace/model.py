@@ -99,7 +99,7 @@ def planned(run: Run) -> Planned:
     return Planned(config, chosen["dtype"], chosen.get("attn_implementation"), bits)
 
 
-def build(plan: Planned, layers: int, run: Run) -> nn.Module:
+def build(plan: Planned, run: Run, layers: int) -> nn.Module:
     """The model with its method on torch's meta device, as the trainer would have it."""
     config: Any = with_layers(plan.config, layers)
     config.use_cache = False  # as the trainer sets it

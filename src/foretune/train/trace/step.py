@@ -22,7 +22,7 @@ from ..arguments import arguments_of
 from ..trainer import smoothed_loss
 from . import Step
 from .device import DEVICE, Casts
-from .model import Planned, Sizes, build, move, places
+from .model import Sizes, move, places
 from .places import FIRST, INPUTS, LOSS, OPTIMIZER
 from .record import Grows, Record, Recorder
 
@@ -30,10 +30,14 @@ STEPS = 2
 """Steps that are traced: the first makes the optimizer's states, all others are as the second."""
 
 
-def trace(run: Run, plan: Planned, sizes: Sizes, asked: Step, casts: Casts) -> Record:
-    """Runs ``STEPS`` optimizer steps with so many blocks, and tells what they take."""
+def trace(
+    run: Run, make: Callable[[int], nn.Module], sizes: Sizes, asked: Step, casts: Casts
+) -> Record:
+    """Runs ``STEPS`` optimizer steps with so many blocks, and tells what they take. ``make`` builds
+    the model with a number of blocks, on torch's meta device.
+    """
     one_text_a_row()
-    model: Any = build(plan, sizes.traced, run)
+    model: Any = make(sizes.traced)
     config = model.config
     vocab = getattr(config, "vocab_size", None) or config.padded_vocab_size
     recorder = Recorder(casts, vocab, _prefix(model, sizes))

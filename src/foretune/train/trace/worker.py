@@ -17,6 +17,7 @@ import tempfile
 import time
 import warnings
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,9 @@ from . import SAYS, Step, versions
 def answer(asked: Any) -> dict[str, Any]:
     """The figures of one run, or its problems."""
     from .device import register
-    from .extend import extend, stacks_of
-    from .model import planned, sizes_of
+    from .model import build, planned, sizes_of
     from .replay import replay
-    from .step import STEPS, trace
+    from .step import STEPS
 
     run, step = asked["run"], Step(**asked["step"])
     with tempfile.TemporaryDirectory() as folder:
@@ -39,18 +39,30 @@ def answer(asked: Any) -> dict[str, Any]:
             file = write_whole(Path(folder) / "config.json", json.dumps(asked["config"]))
             run = run.set({"model.config": str(file)})
         casts, plan = register(), planned(run)
-    sizes = sizes_of(plan.config)
+    whole, sizes = traced(
+        run, partial(build, plan, run), sizes_of(plan.config), step, casts, every=asked["every"]
+    )
+    found = asdict(replay(whole, STEPS - 1))
+    return {"layers": sizes.layers, "traced": sizes.traced, "versions": versions(), **found}
+
+
+def traced(
+    run: Any, make: Any, sizes: Any, step: Step, casts: Any, *, every: bool = False
+) -> tuple[Any, Any]:
+    """The record of all blocks, from a few of them where those in the middle are alike."""
+    from .extend import extend, stacks_of
+    from .step import trace
+
     whole = None
-    if sizes.traced < sizes.layers and not asked["every"]:
+    if sizes.traced < sizes.layers and not every:
         tell(f"{sizes.traced} of {sizes.layers} blocks")
-        few = trace(run, plan, sizes, step, casts)
+        few = trace(run, make, sizes, step, casts)
         whole = extend(few, stacks_of(few), (sizes.layers - sizes.traced) // sizes.period)
     if whole is None:
         sizes = replace(sizes, traced=sizes.layers)
         tell(f"{sizes.layers} blocks")
-        whole = trace(run, plan, sizes, step, casts)
-    found = replay(whole, STEPS - 1)
-    return {"layers": sizes.layers, "traced": sizes.traced, "versions": versions(), **asdict(found)}
+        whole = trace(run, make, sizes, step, casts)
+    return whole, sizes
 
 
 def tell(text: str) -> None:
