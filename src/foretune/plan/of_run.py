@@ -274,6 +274,7 @@ def _zero(spread: Parallel, run: Run, shape: Shape) -> Parallel:
         buckets=2 if (zero_stage(run) == 3 if overlaps is None else overlaps) else 1,
         live=round(zero.stage3_max_live_parameters),
         prefetch=round(0.9 * shape.hidden**2) if ahead == "auto" else ahead,
+        sub_group=round(zero.sub_group_size),
         offload_optimizer=zero.offload_optimizer.device in ("cpu", "nvme"),
         offload_weights=zero.offload_param.device in ("cpu", "nvme") and zero_stage(run) == 3,
     )

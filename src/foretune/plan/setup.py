@@ -64,6 +64,8 @@ class Parallel:
     (stage3_max_live_parameters)."""
     prefetch: int = 50_000_000
     """Weights that it gathers ahead (stage3_prefetch_bucket_size)."""
+    sub_group: int = 1_000_000_000
+    """Weights that it steps at once (sub_group_size)."""
 
     @property
     def devices(self) -> int:
@@ -230,6 +232,14 @@ class Setup:
     def step_tokens(self) -> float:
         """Tokens of one optimizer step, over all devices."""
         return self.micro * self.length * self.accumulation * self.parallel.data
+
+    @property
+    def gradients_stay(self) -> bool:
+        """True where gradients have their place between the steps too: DeepSpeed's third stage
+        makes it once (stage3.py, grad_partitions_flat_buffer).
+        """
+        third = self.parallel.program == "deepspeed" and self.parallel.sharding == "all"
+        return self.keeps_gradients or third
 
     @property
     def full(self) -> bool:

@@ -29,7 +29,7 @@ def logit_bytes(batch: int, length: int, vocab: int, bytes_each: int = 4) -> int
 
 
 @formula("bytes")
-def kept_by_norms(tokens: float, hidden: int, norms: int, per_element: float) -> float:
+def kept_by_norms(tokens: float, hidden: float, norms: int, per_element: float) -> float:
     """Inputs and outputs of the norms of one block that the backward pass needs.
 
     一个块中各归一化层为反向传播保留的输入和输出。

@@ -64,6 +64,16 @@ def foreach_bytes(trainable: float, bytes_each: int) -> float:
 
 
 @formula("bytes")
+def stepped_gradients(trainable: float, bytes_each: int) -> float:
+    """Gradients of the weights that DeepSpeed steps at once: brought into one piece, and that in
+    float32 (stage_1_and_2.py, step; stage3.py, _prepare_fp32_grad_for_sub_group).
+
+    DeepSpeed 一次更新的权重的梯度：先连成一片，再转为 float32。
+    """
+    return trainable * (bytes_each + 4)
+
+
+@formula("bytes")
 def allocator_waste(allocated: float, share: float) -> float:
     """Pieces of memory that the allocator holds and cannot use.
 

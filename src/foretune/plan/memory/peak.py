@@ -192,7 +192,7 @@ def _whole_gradients(shape: Shape, setup: Setup) -> float:
 
 def _kept_gradients(shape: Shape, setup: Setup) -> float:
     """Bytes of gradients that stay from step to step."""
-    kept = _gradients(shape, setup) if setup.keeps_gradients else 0.0
+    kept = _gradients(shape, setup) if setup.gradients_stay else 0.0
     if setup.adapter is not None and setup.adapter.embedding_gradient:
         kept += gradient_bytes(embedding(shape), setup.precision.weights)
     return kept
@@ -237,9 +237,9 @@ def _moments(shape: Shape, setup: Setup, stage: Stage, held: Parts) -> dict[str,
     """Parts of one stage at each moment of the training step, given what it holds between them."""
     numbers = setup.precision
     gradients = 0.0 if setup.in_backward else _gradients(shape, setup)
-    summed = setup.accumulation > 1 and not (setup.keeps_gradients or buffers.keeps_whole(setup))
+    summed = setup.accumulation > 1 and not (setup.gradients_stay or buffers.keeps_whole(setup))
     earlier = gradients if summed else 0.0
-    later = 0.0 if setup.keeps_gradients else gradients - earlier
+    later = 0.0 if setup.gradients_stay else gradients - earlier
     if summed and setup.parallel.sums_whole:
         earlier, later = _whole_gradients(shape, setup), 0.0
     outer = _outer_gradients(shape, setup, stage)
@@ -257,7 +257,7 @@ def _moments(shape: Shape, setup: Setup, stage: Stage, held: Parts) -> dict[str,
     edge += made_prefix(shape, setup)
     begun = held.and_(gradients=earlier, activations=kept + edge)
     last = held.and_(gradients=earlier + later)
-    done = held.and_(gradients=gradients if not setup.keeps_gradients else 0.0)
+    done = held.and_(gradients=gradients if not setup.gradients_stay else 0.0)
     cast = _cast(shape, setup, stage)
     chunked = setup.kernels.loss in ("chunked", "fused")
     return {
@@ -325,8 +325,16 @@ def _stepping(shape: Shape, setup: Setup) -> float:
         return unpacked_bytes(count) + own
     if setup.optimizer.startswith("adafactor") and setup.full:  # an update and its square
         return 2 * gradient_bytes(largest_tensor(shape), setup.precision.moments)
+    parallel, numbers = setup.parallel, setup.precision
+    count = trained(shape, setup) / parallel.tensor / parallel.pipeline
+    count /= parallel.shared("optimizer")
+    if parallel.program == "deepspeed" and numbers.master and numbers.gradients < 4:
+        at_once = min(count, parallel.sub_group) if parallel.sharding == "all" else count
+        return (
+            0.0
+            if parallel.offload_optimizer
+            else buffers.stepped_gradients(at_once, numbers.gradients)
+        )
     if setup.fused or setup.in_backward or "8bit" in setup.optimizer:
         return 0.0
-    count = trained(shape, setup) / setup.parallel.tensor / setup.parallel.pipeline
-    each = 4 if setup.precision.master else setup.precision.moments
-    return buffers.foreach_bytes(count / setup.parallel.shared("optimizer"), each)
+    return buffers.foreach_bytes(count, 4 if numbers.master else numbers.moments)
