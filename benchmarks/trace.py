@@ -15,7 +15,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +152,10 @@ def after_step(trace: Trace) -> float:
     return sum(trace.between.values()) + gradients + STANDING
 
 
+def print_aside(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
 def whole_in_16_bits(run: Run) -> Trace:
     """A step that trains weights held in bfloat16, which foretune itself does not."""
     import torch
@@ -161,7 +164,7 @@ def whole_in_16_bits(run: Run) -> Trace:
     from foretune.train.trace.device import register
     from foretune.train.trace.model import planned, sizes_of, with_layers
     from foretune.train.trace.replay import replay
-    from foretune.train.trace.worker import traced as whole_of
+    from foretune.train.trace.step import trace_all
 
     plan = planned(run)
 
@@ -172,7 +175,7 @@ def whole_in_16_bits(run: Run) -> Trace:
             return fresh_model(config, dtype=torch.bfloat16)
 
     step = Step(micro=4, length=230, source=0, accumulation=1)
-    record, sizes = whole_of(run, partial(make), sizes_of(plan.config), step, register())
+    record, sizes = trace_all(run, make, sizes_of(plan.config), step, register(), say=print_aside)
     found = replay(record, 1)
     return Trace(
         micro=4, length=230, accumulation=1, layers=sizes.layers, traced=sizes.traced,

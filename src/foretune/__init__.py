@@ -75,12 +75,14 @@ def plan(
     *,
     transformers: str | None = None,
     tokens: bool = False,
+    sample: int | None = None,
     device: str | None = None,
     gpus: int | str | None = None,
     price: float | None = None,
 ) -> Forecast:
     """The forecast of a run from its files alone; with ``tokens``, its data is encoded and counted
-    too; with ``device`` (a name, or a file that describes one) also time, and whether it fits.
+    too, or so many rows of it drawn at random with ``sample``; with ``device`` (a name, or a file
+    that describes one) also time, and whether it fits.
     """
     from .train.foresee import foresee
 
@@ -88,6 +90,7 @@ def plan(
         run,
         transformers=transformers,
         tokens=tokens,
+        sample=sample,
         device=device,
         gpus=None if gpus is None else str(gpus),
         price=price,

@@ -74,6 +74,14 @@ def test_another_method_or_family_leaves_a_wider_interval():
     assert FITTED.interval_calibrated < found.interval < FITTED.interval
 
 
+def test_runs_of_the_very_step_count_before_others_of_the_stack():
+    longer = replace(took(3), forecast_seconds=2.0)
+    found = calibration(STACK, [longer, took(1.1), longer, longer], seconds=1.001)
+    assert found is not None and (found.factor, found.runs) == (1.1, 1)
+    other = calibration(STACK, [longer, took(1.1), longer], seconds=9.0)
+    assert other is not None and (other.factor, other.runs) == (1.5, 3)
+
+
 def test_a_run_on_another_device_says_nothing():
     assert calibration(STACK, [took(2, device="H100")]) is None
     assert calibration(STACK, []) is None

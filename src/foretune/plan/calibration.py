@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LATEST = 10
 """Measured runs of one kind that count, the newest of them."""
+SAME = 0.01
+"""How near the forecasts of two runs of one stack are that are taken to be the same step."""
 KEPT = 1000
 """Runs that the history keeps."""
 
@@ -109,15 +111,19 @@ class Calibration:
         return replace(found, interval=self.interval, basis=self.basis)
 
 
-def calibration(stack: Stack, known: Iterable[Measured]) -> Calibration | None:
-    """The factor for ``stack`` from the newest of the runs most like it; None where none is on its
-    device.
+def calibration(
+    stack: Stack, known: Iterable[Measured], seconds: float | None = None
+) -> Calibration | None:
+    """The factor for ``stack`` from the newest of the runs most like it, those of the very step
+    that is forecast to take ``seconds`` before others; None where none is on its device.
     """
     runs = [run for run in known if stack.likeness(run.stack)]
     if not runs:
         return None
     best = max(stack.likeness(run.stack) for run in runs)
     alike = [run for run in runs if stack.likeness(run.stack) == best]
+    same = [run for run in alike if seconds and abs(run.forecast_seconds / seconds - 1) < SAME]
+    alike = same or alike
     alike = ([run for run in alike if run.given] or alike)[-LATEST:]
     nearest = alike[-1].stack
     peaks = [factor for run in alike if (factor := run.memory_factor) is not None]

@@ -111,19 +111,23 @@ class Forecast:
 
     @cached_property
     def time(self) -> StepTime | None:
-        """Seconds of an optimizer step."""
+        """Seconds of an optimizer step, with what measured runs say of it."""
+        found = self.uncalibrated
+        return found if found is None or self.calibration is None else self.calibration.of(found)
+
+    @cached_property
+    def uncalibrated(self) -> StepTime | None:
+        """Seconds of an optimizer step by the formulas alone."""
         if self.flops is None or self.hardware is None:
             return None
         assert self.shape is not None and self.usual is not None
         if self.hardware.device.is_cpu:
             from .cpu_time import cpu_step_time
 
-            found = cpu_step_time(self.shape, self.usual, self.hardware.device)
-        else:
-            from .step_time import step_time
+            return cpu_step_time(self.shape, self.usual, self.hardware.device)
+        from .step_time import step_time
 
-            found = step_time(self.shape, self.usual, self.hardware)
-        return found if self.calibration is None else self.calibration.of(found)
+        return step_time(self.shape, self.usual, self.hardware)
 
     @cached_property
     def stack(self) -> Stack | None:
@@ -144,11 +148,11 @@ class Forecast:
     @cached_property
     def calibration(self) -> Calibration | None:
         """What measured runs of a stack like this one say; None where there are none."""
-        if self.stack is None or not self.known:
+        if self.stack is None or self.uncalibrated is None or not self.known:
             return None
         from .calibration import calibration
 
-        return calibration(self.stack, self.known)
+        return calibration(self.stack, self.known, self.uncalibrated.seconds)
 
     @cached_property
     def length(self) -> Length | None:

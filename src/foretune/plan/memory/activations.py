@@ -201,11 +201,19 @@ def _norms(shape: Shape, setup: Setup) -> float:
     else:
         inside = 4 + (numbers.compute if setup.full else 0)
     if numbers.autocast and not kernels.compiled:  # each linear casts its input for itself
-        output *= (4 + kernels.gated) / 2
+        output *= _behind_norms(shape) / 2
     kept = kept_by_norms(local, shape.hidden, kernels.norms, inside)
     mask = 2 * shape.hidden * local if kernels.dropout else 0
-    of_heads = kept_by_norms(tokens, _normed_heads(shape) / setup.parallel.tensor, 1, inside)
+    each = 4 + (numbers.compute if setup.full else 0)
+    of_heads = kept_by_norms(tokens, _normed_heads(shape) / setup.parallel.tensor, 1, each)
     return kept + of_heads + kept_by_norms(tokens, shape.hidden, kernels.norms, output) + mask
+
+
+@cache
+def _behind_norms(shape: Shape) -> int:
+    """Linears of a block that take what a norm puts out."""
+    first = {one.name: role(one) for one in shape.linears}
+    return sum(what not in ("out", "down") for what in first.values())
 
 
 @cache
@@ -215,15 +223,37 @@ def _normed_heads(shape: Shape) -> int:
     return (shape.heads + shape.kv_heads) * shape.head_dim if normed else 0
 
 
+def first_norm(shape: Shape, setup: Setup) -> float:
+    """What the first norm of the first block need not keep: in front of it nothing trains."""
+    if setup.full or setup.checkpointing != "none":
+        return 0.0
+    layer_norm = setup.kernels.layer_norm or setup.kernels.compiled
+    each = setup.precision.residual if layer_norm else 4
+    return kept_by_norms(setup.tokens / spread(setup), shape.hidden, 1, each)
+
+
+def _mask(shape: Shape, setup: Setup, keys: int) -> float:
+    """The mask that a prefix needs, as the numbers that the kernel takes, made anew in each block:
+    for every row, or in transformers' own models once for all. ChatGLM-6B's is made of numbers,
+    and copied only where the kernel wants longer rows.
+    """
+    if setup.kernels.layer_norm and keys % 8 == 0:
+        return 0.0
+    tokens = setup.tokens if _in_one_product(shape) else setup.length
+    return kept_mask(tokens, keys, setup.precision.compute)
+
+
 def _joined(shape: Shape, setup: Setup) -> float:
     """Queries and keys as one product with the values puts them out: they are turned to their
     positions into others, and stay since the values lie between them. A prefix copies the values.
+    What attention puts out then lies head by head, and is copied for the product behind it.
     """
     if setup.adapter is not None and setup.adapter.prefix:
         return 0.0
     if not _in_one_product(shape):
         return 0.0
-    width = (shape.heads + shape.kv_heads) * shape.head_dim / setup.parallel.tensor
+    copied = shape.heads if setup.full else 0
+    width = (shape.heads + shape.kv_heads + copied) * shape.head_dim / setup.parallel.tensor
     return setup.tokens * width * setup.precision.compute
 
 
@@ -255,10 +285,8 @@ def _shares_inputs(setup: Setup) -> bool:
 def _scores(shape: Shape, setup: Setup) -> float:
     kernels, numbers = setup.kernels, setup.precision
     positions = setup.length + (0 if setup.adapter is None else setup.adapter.prefix)
-    if kernels.attention != "eager":  # a prefix needs a mask, which the kernel takes as numbers
-        return (
-            kept_mask(setup.tokens, positions, numbers.compute) if positions > setup.length else 0.0
-        )
+    if kernels.attention != "eager":
+        return _mask(shape, setup, positions) if positions > setup.length else 0.0
     per_score = 4 + (numbers.compute if numbers.compute < 4 else 0)
     if kernels.dropout:
         per_score += numbers.compute + 1

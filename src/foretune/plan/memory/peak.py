@@ -19,7 +19,7 @@ from ..fitted import FITTED
 from ..flops import of_blocks
 from ..setup import Setup
 from . import buffers
-from .activations import block, kept_by_block, loss, made_prefix, spread, working
+from .activations import block, first_norm, kept_by_block, loss, made_prefix, spread, working
 from .collectives import idle
 from .stages import Stage, part_of_model, stages
 from .states import (
@@ -254,39 +254,44 @@ def _moments(shape: Shape, setup: Setup, stage: Stage, held: Parts) -> dict[str,
     kept = kept_by_block(shape, setup, whole) * stage.blocks * stage.waiting
     local = setup.tokens / spread(setup)
     edge = shape.hidden * (local * numbers.residual + setup.tokens * numbers.compute)
-    edge += made_prefix(shape, setup)
+    edge += made_prefix(shape, setup) - (first_norm(shape, setup) if stage.embedding else 0.0)
     begun = held.and_(gradients=earlier, activations=kept + edge)
     last = held.and_(gradients=earlier + later)
     done = held.and_(gradients=gradients if not setup.gradients_stay else 0.0)
-    cast = _cast(shape, setup, stage)
+    of_head, casts = _casts(shape, setup, stage)
+    again, one_block = setup.checkpointing != "none", casts / max(stage.blocks, 1)
     chunked = setup.kernels.loss in ("chunked", "fused")
+    scores = loss(shape, setup) if stage.head else 0.0
     return {
         "loss": begun.and_(
-            logits=loss(shape, setup) if stage.head else 0.0,
-            temporary=cast + (2 * outer.head if chunked else 0.0),
+            logits=scores,
+            temporary=of_head + (max(casts - scores / 6, 0.0) if again else casts)
+            + (2 * outer.head if chunked else 0.0),
         ),
         "last block": begun.and_(
-            activations=whole if setup.checkpointing != "none" else 0.0,
-            temporary=cast + inside + outer.head,
+            activations=whole if again else 0.0,
+            temporary=(one_block if again else casts) + inside + outer.head,
         ),
         "first block": last.and_(
             gradients=-min(outer.not_yet, later), activations=whole,
-            temporary=inside + cast / max(stage.blocks, 1),
+            temporary=inside + one_block,
         ),
         "embedding": done.and_(temporary=outer.twice),
         "optimizer": done.and_(temporary=_stepping(shape, setup)),
     }  # fmt: skip
 
 
-def _cast(shape: Shape, setup: Setup, stage: Stage) -> float:
-    """The 16-bit copies that amp makes of the weights of products, which the backward pass needs;
-    each goes with the backward pass of its product.
+def _casts(shape: Shape, setup: Setup, stage: Stage) -> tuple[float, float]:
+    """The 16-bit copies that amp makes of the weights of products: of the output layer's, and of
+    those in the blocks. The backward pass needs them; each goes with that of its product. With
+    checkpointing those of the blocks go with the forward pass, before the last of the scores come,
+    a sixth of them, and come again block by block.
     """
     if not setup.precision.autocast:
-        return 0.0
+        return 0.0, 0.0
+    each = setup.precision.compute / setup.parallel.tensor
     head = buffers.head_parameters(shape) if stage.head and shape.vocab else 0
-    count = of_blocks(shape) / max(shape.layers, 1) * stage.blocks + head
-    return count * setup.precision.compute / setup.parallel.tensor
+    return head * each, of_blocks(shape) / max(shape.layers, 1) * stage.blocks * each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from inspect import signature
 from typing import Any
 
@@ -22,12 +23,36 @@ from ..arguments import arguments_of
 from ..trainer import smoothed_loss
 from . import Step
 from .device import DEVICE, Casts
+from .extend import extend, stacks_of
 from .model import Sizes, move, places
 from .places import FIRST, INPUTS, LOSS, OPTIMIZER
 from .record import Grows, Record, Recorder
 
 STEPS = 2
 """Steps that are traced: the first makes the optimizer's states, all others are as the second."""
+
+
+def trace_all(
+    run: Run,
+    make: Callable[[int], nn.Module],
+    sizes: Sizes,
+    asked: Step,
+    casts: Casts,
+    *,
+    say: Callable[[str], None],
+) -> tuple[Record, Sizes]:
+    """The record of all blocks, from ``sizes.traced`` of them where those in the middle are alike;
+    and how many it came from.
+    """
+    if sizes.traced < sizes.layers:
+        say(f"{sizes.traced} of {sizes.layers} blocks")
+        few = trace(run, make, sizes, asked, casts)
+        whole = extend(few, stacks_of(few), (sizes.layers - sizes.traced) // sizes.period)
+        if whole is not None:
+            return whole, sizes
+    say(f"{sizes.layers} blocks")
+    sizes = replace(sizes, traced=sizes.layers)
+    return trace(run, make, sizes, asked, casts), sizes
 
 
 def trace(

@@ -31,7 +31,7 @@ def answer(asked: Any) -> dict[str, Any]:
     from .device import register
     from .model import build, planned, sizes_of
     from .replay import replay
-    from .step import STEPS
+    from .step import STEPS, trace_all
 
     run, step = asked["run"], Step(**asked["step"])
     with tempfile.TemporaryDirectory() as folder:
@@ -39,30 +39,12 @@ def answer(asked: Any) -> dict[str, Any]:
             file = write_whole(Path(folder) / "config.json", json.dumps(asked["config"]))
             run = run.set({"model.config": str(file)})
         casts, plan = register(), planned(run)
-    whole, sizes = traced(
-        run, partial(build, plan, run), sizes_of(plan.config), step, casts, every=asked["every"]
-    )
+    make, sizes = partial(build, plan, run), sizes_of(plan.config)
+    if asked["every"]:
+        sizes = replace(sizes, traced=sizes.layers)
+    whole, sizes = trace_all(run, make, sizes, step, casts, say=tell)
     found = asdict(replay(whole, STEPS - 1))
     return {"layers": sizes.layers, "traced": sizes.traced, "versions": versions(), **found}
-
-
-def traced(
-    run: Any, make: Any, sizes: Any, step: Step, casts: Any, *, every: bool = False
-) -> tuple[Any, Any]:
-    """The record of all blocks, from a few of them where those in the middle are alike."""
-    from .extend import extend, stacks_of
-    from .step import trace
-
-    whole = None
-    if sizes.traced < sizes.layers and not every:
-        tell(f"{sizes.traced} of {sizes.layers} blocks")
-        few = trace(run, make, sizes, step, casts)
-        whole = extend(few, stacks_of(few), (sizes.layers - sizes.traced) // sizes.period)
-    if whole is None:
-        sizes = replace(sizes, traced=sizes.layers)
-        tell(f"{sizes.layers} blocks")
-        whole = trace(run, make, sizes, step, casts)
-    return whole, sizes
 
 
 def tell(text: str) -> None:
