@@ -72,7 +72,8 @@ class Hardware:
         rate = device.fp8 if fp8 else None
         if compute == 4:
             rate = device.tf32 or device.fp32
-        return (rate or device.bf16 or device.fp16 or 1.0) * (self.clock if limited else 1)
+        known = rate or device.bf16 or device.fp16 or device.fp32 or 1.0
+        return known * (self.clock if limited else 1)
 
 
 def _sibling(device: Device) -> Device:

@@ -248,6 +248,8 @@ def largest_scores(shape: Shape, setup: Setup) -> float:
 
 def context(device: Device | None, devices: int) -> float:
     """Bytes that CUDA and NCCL take outside the allocator."""
+    if device is not None and device.is_cpu:
+        return 0.0
     capability = device.generation if device is not None else None
     own = (
         FITTED.context_gib if capability is None or capability >= (8, 0) else FITTED.old_context_gib

@@ -210,11 +210,13 @@ def _memory(forecast: Forecast, language: str) -> Section | None:
     if held is None:
         return None
     trains = forecast.run.launch.train
-    lines = [
-        (say("allocated (tensors)", "已分配（张量）"), size(held.allocated)),
-        (say("reserved (allocator)", "已保留（分配器）"), size(held.reserved)),
-        (say("nvidia-smi", "nvidia-smi"), size(held.used)),
-    ]
+    on_cpu = forecast.hardware is not None and forecast.hardware.device.is_cpu
+    lines = [(say("allocated (tensors)", "已分配（张量）"), size(held.allocated))]
+    if not on_cpu:
+        lines += [
+            (say("reserved (allocator)", "已保留（分配器）"), size(held.reserved)),
+            (say("nvidia-smi", "nvidia-smi"), size(held.used)),
+        ]
     if fit is not None and forecast.hardware is not None:
         verdict = say.words(SAID[fit.verdict])
         least, most = size(fit.low), size(fit.high)
@@ -240,7 +242,7 @@ def _memory(forecast: Forecast, language: str) -> Section | None:
         charts=(
             Chart(
                 title=say("at its peak, by part", "峰值时各部分"),
-                bars=tuple(_bars(held, say)),
+                bars=tuple(_bars(held, say, on_cpu=on_cpu)),
             ),
             Chart(
                 title=say("over the run, by phase", "各阶段"),
@@ -250,17 +252,21 @@ def _memory(forecast: Forecast, language: str) -> Section | None:
                 else Bar(label=say("limit", "上限"), value=fit.limit, shown=size(fit.limit)),
             ),
         ),
-        remarks=(f"{path}; {proof}" if language == "en" else f"{path}；{proof}",),
+        remarks=(
+            say("the process holds Python and its libraries beside", "进程另含 Python 及各库的内存")
+            if on_cpu
+            else f"{path}; {proof}" if language == "en" else f"{path}；{proof}",
+        ),
     )  # fmt: skip
 
 
-def _bars(held: Memory, say: Say) -> Iterator[Bar]:
+def _bars(held: Memory, say: Say, *, on_cpu: bool) -> Iterator[Bar]:
     parts = max(held.phases.values(), key=lambda one: one.total)
     for one in fields(Parts):
         value = getattr(parts, one.name)
         if value:
             yield Bar(label=say.words(PARTS[one.name]), value=value, shown=size(value))
-    for name in ("fragmentation", "context"):
+    for name in () if on_cpu else ("fragmentation", "context"):
         value = getattr(held, name)
         if value:
             yield Bar(label=say.words(PARTS[name]), value=value, shown=size(value))
@@ -377,7 +383,7 @@ def _counted(steps: tuple[int, ...], say: Say) -> str:
     if not steps:
         return say("none", "无")
     where = sentence_list([f"{one:,}" for one in steps], most=4, language=say.language)
-    return say(f"{len(steps):,}, after step {where}", f"{len(steps):,} 次，在第 {where} 步之后")
+    return say(f"{len(steps):,}, after step {where}", f"{len(steps):,} 次，步数：{where}")
 
 
 def _disk(forecast: Forecast, language: str) -> Section | None:
