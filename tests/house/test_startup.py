@@ -59,7 +59,7 @@ def test_help_imports_no_declaration(files: Path):
         (["check", "config.json"], SCRIPTS | {"foretune.check.fix"}),
         (["check", "config.json", "train.sh"], {"foretune.check.fix"}),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_the_quick_verbs_import_what_they_use(words: list[str], unneeded: set[str], files: Path):
     seen = imported(*words, folder=files)

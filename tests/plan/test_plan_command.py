@@ -17,6 +17,7 @@ from foretune.columns import columns
 from foretune.formats.model_config import read_model_config
 from foretune.formats.published_model import published_model, published_names
 from foretune.plan.verdict import Fit
+from foretune.plan.view import as_text
 from foretune.plan.view.as_json import KEYS
 from foretune.plan.view.as_text import drawn, sparkline
 from foretune.plan.view.quantities import duration, hours, operations
@@ -153,7 +154,8 @@ def test_what_a_run_costs_follows_its_price_and_its_devices(shared: Path, capsys
     assert found["flops"]["exact"]["in_all"] == 3000 * found["flops"]["exact"]["per_step"]
 
 
-def test_both_languages_say_all_of_it(shared: Path, capsys):
+def test_both_languages_say_all_of_it(shared: Path, capsys, monkeypatch):
+    monkeypatch.setattr(as_text, "terminal_width", lambda: 10_000)  # no line wraps
     english = told(capsys, *official(shared), "--device", "4090", "--lang", "en")[1]
     chinese = told(capsys, *official(shared), "--device", "4090", "--lang", "zh")[1]
     assert not re.search("[一-鿿]", english)

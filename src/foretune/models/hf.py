@@ -15,6 +15,7 @@ from ..params.arch import Architecture, Family, Shape, families, family_of, read
 KEPT_BY_TRANSFORMERS = (
     "model_type", "architectures", "auto_map",
     "name_or_path", "torch_dtype", "transformers_version", "quantization_config",
+    "from_model_config", "id2label", "label2id", "num_labels", "problem_type",
 )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
-"""What trains: a prefix, low-rank adapters, or every weight.
+"""What trains: a prefix, low-rank adapters, some of the weights, or every one.
 
-Source: THUDM/ChatGLM2-6B, ptuning/arguments.py; PEFT 0.21.2, tuners/lora/config.py.
+Source: THUDM/ChatGLM2-6B, ptuning/arguments.py; PEFT 0.21.2, tuners/lora/config.py;
+hiyouga/LLaMA-Factory, src/llamafactory/hparams/finetuning_args.py and model/adapter.py (2026).
 """
 
 from typing import Literal
@@ -91,13 +92,59 @@ class Lora(Section):
     """
 
 
+class Freeze(Section):
+    """Training of a part: some blocks of the model train whole or in part, the rest is frozen.
+
+    部分训练：模型的若干块（整块或其中一部分）参与训练，其余冻结。
+    """
+
+    layers: int = param(
+        2,
+        matters=3,
+        unit="blocks",
+        source="LLaMA-Factory, hparams/finetuning_args.py, freeze_trainable_layers",
+    )
+    """How many of the model's blocks train: counted from the last one, a negative number from the
+    first one; 0 for none. Trained parameters, their gradients and the optimizer's states grow with
+    it; in front of the first block that trains no activations are kept and no gradient is computed.
+
+    参与训练的块数：正数从最后一块数起，负数从第一块数起，0 表示没有。可训练参数、梯度和优化器状态随它增
+    长；第一个参与训练的块之前，不保留激活，也不计算梯度。
+    """
+
+    modules: tuple[str, ...] | None = param(
+        None,
+        matters=2,
+        source="LLaMA-Factory, hparams/finetuning_args.py, freeze_trainable_modules",
+        when_unset=("everything in those blocks", "这些块中的全部模块"),
+    )
+    """Names of the modules that train in those blocks; a name stands for every module of a block
+    whose path it is a part of, with all that is inside (mlp, self_attn.q_proj).
+
+    这些块中参与训练的模块名称；一个名称代表块内路径包含它的所有模块及其内部的一切（如 mlp、
+    self_attn.q_proj）。
+    """
+
+    extra: tuple[str, ...] | None = param(
+        None,
+        matters=2,
+        source="LLaMA-Factory, hparams/finetuning_args.py, freeze_extra_modules",
+        when_unset=("nothing outside the blocks", "块以外都不训练"),
+    )
+    """Names of modules outside the blocks that train as well: embedding, output layer, last norm.
+    With the embedding, gradients go through every block again.
+
+    块以外另外参与训练的模块名称：词嵌入、输出层、最后的归一化层。写了词嵌入，梯度就要穿过所有的块。
+    """
+
+
 class Method(Section):
     """What trains, and what it starts from.
 
     训练哪些参数，从哪里开始。
     """
 
-    name: Literal["ptuning", "lora", "full"] | None = param(
+    name: Literal["ptuning", "lora", "freeze", "full"] | None = param(
         None,
         matters=3,
         instead="full",
@@ -106,11 +153,12 @@ class Method(Section):
             "写了 method.prefix.length 时为 ptuning，否则为 full",
         ),
     )
-    """What trains: a prefix (P-Tuning v2), low-rank adapters (LoRA), or every weight. Learning
-    rates that suit one are wrong for another by orders of magnitude.
+    """What trains: a prefix (P-Tuning v2), low-rank adapters (LoRA), some blocks of the model
+    (freeze), or every weight. Learning rates that suit one are wrong for another by orders of
+    magnitude.
 
-    训练什么：前缀（P-Tuning v2）、低秩适配器（LoRA），或者全部权重。适合其中一种的学习率，对另一种
-    可能差好几个数量级。
+    训练什么：前缀（P-Tuning v2）、低秩适配器（LoRA）、模型的若干块（freeze），或者全部权重。适合其中一种
+    的学习率，对另一种可能差好几个数量级。
     """
 
     checkpoint: str | None = param(None, matters=2, when_unset=("a fresh start", "从头开始"))
@@ -125,3 +173,4 @@ class Method(Section):
 
     prefix: Prefix = param(Prefix.model_construct())
     lora: Lora = param(Lora.model_construct())
+    freeze: Freeze = param(Freeze.model_construct())
