@@ -119,11 +119,11 @@ def test_what_cannot_be_moved_is_refused_at_once(tmp_path: Path):
     with pytest.raises(UserError) as refused:
         written(
             tmp_path,
-            "stage: dpo\nfinetuning_type: freeze\ncutoff_len: 1\nlora_rnak: 8\nlearning_rate: x\n"
+            "stage: dpo\nfinetuning_type: oft\ncutoff_len: 1\nlora_rnak: 8\nlearning_rate: x\n"
             "adapter_name_or_path: a,b\n",
         )
     told = {problem.what: problem.fix for problem in refused.value.problems}
-    assert "stage is 'dpo'" in told and "finetuning_type is 'freeze'" in told
+    assert "stage is 'dpo'" in told and "finetuning_type is 'oft'" in told
     assert told["LLaMA-Factory has no argument 'lora_rnak'"] == "write 'lora_rank'"
     assert "2 adapters are named: a, b" in told
     assert "optim.learning_rate = 'x' cannot be used" in told

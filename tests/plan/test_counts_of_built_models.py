@@ -18,7 +18,12 @@ from foretune.params.arch import read_architecture
 from foretune.params.arch.shape import Shape
 from foretune.params.resolve import resolve
 from foretune.params.run import Run
-from foretune.plan.parameters import added_weights, total_parameters, trainable_parameters
+from foretune.plan.parameters import (
+    added_weights,
+    total_parameters,
+    trainable_parameters,
+    weights_that_train,
+)
 from foretune.tune import method
 from foretune.tune.built_shape import built_shape
 from tiny_baichuan import ALIBI, ROTARY
@@ -155,9 +160,26 @@ def names_of(shape: Shape, random: Random) -> list[str]:
     return chosen
 
 
+def part(shape: Shape, random: Random) -> dict[str, Any]:
+    """Some of the first or the last blocks, whole or in part; at times modules outside of them."""
+    paths = [one.name.partition(".{i}.") for one in shape.weights]
+    inside, outside = (
+        sorted({one for path in names for one in path.rpartition(".")[0].split(".") if one})
+        for names in ([path[2] for path in paths], [path[0] for path in paths if not path[2]])
+    )
+    return {
+        "method.freeze.layers": random.choice([1, 2, 3, -1, -2, 9, -9]),
+        "method.freeze.modules": random.choice([None, random.sample(inside, 1), inside[:2]]),
+        "method.freeze.extra": random.choice([None, None, random.sample(outside, 1)]),
+    }
+
+
 def settings(shape: Shape, random: Random) -> dict[str, Any]:
     """A method with its sizes."""
-    name = random.choice(["full", "lora", "lora", "lora", "ptuning", "ptuning"])
+    kinds = ["full", "lora", "lora", "lora", "ptuning", "ptuning", "freeze", "freeze"]
+    name = random.choice(kinds)
+    if name == "freeze":
+        return {"method.name": name, "precision.mixed": "bf16", **part(shape, random)}
     if name == "ptuning" and not shape.encoder_decoder:
         return {
             "method.name": name, "method.prefix.length": random.randint(1, 40),
@@ -199,8 +221,10 @@ def assert_counted(config: dict[str, Any], chosen: dict[str, Any]) -> None:
     own = {n: w.shape[:: -1 if n in turned else 1] for w in shape.weights for n in w.names()
            if not w.tied}  # fmt: skip
     added = {n: w.shape for w in added_weights(run, shape) for n in w.names()}
-    if run.method.name == "full":
-        assert (trained, rest) == (own, {}), told
+    if run.method.name in ("full", "freeze"):
+        mine = {n for w in weights_that_train(run, shape) for n in w.names()}
+        assert trained == {n: s for n, s in own.items() if n in mine}, told
+        assert rest == {n: s for n, s in own.items() if n not in mine}, told
     else:
         assert (trained, rest) == (added, own), told
     assert trainable_parameters(run, shape) == sum(p.numel() for p in tuned.parameters()

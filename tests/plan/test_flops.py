@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -22,8 +22,10 @@ from foretune.params.arch.shape import Shape
 from foretune.params.run import Run
 from foretune.plan.decoder import decoder_shape
 from foretune.plan.flops import flops, profile
+from foretune.plan.part import is_in, part_of
 from foretune.plan.setup import Adapter, Kernels, Setup
 from foretune.tune import method
+from foretune.tune.built_shape import built_shape
 from small_llama import PARAMS, ROWS, small_llama
 from small_models import CONFIGS
 from tiny_chatglm import CHATGLM, prompt_ids
@@ -169,6 +171,70 @@ def told(name: str, how: str, folder: Path, *, checkpointing: bool) -> float:
     kernels = Kernels(attention="eager", norms=4 if name == "gemma2" else 2)
     again = "full" if checkpointing else "none"
     return flops(shape, replace(setup_of(shape, how), checkpointing=again, kernels=kernels)).exact
+
+
+FREEZE: dict[str, dict[str, Any]] = {
+    "last block": {"layers": 1},
+    "first block": {"layers": -1},
+    "feed-forward of the last two": {"layers": 2, "modules": ["mlp"]},
+    "norms in front of attention": {"layers": 2, "modules": ["input_layernorm"]},
+    "output layer alone": {"layers": 0, "extra": ["lm_head", "output_layer"]},
+    "embedding and last block": {
+        "layers": 1, "extra": ["embedding", "word_embeddings", "embed_tokens", "wte", "norm"]
+    },
+}  # fmt: skip
+"""Parts that train; a model has some of the names."""
+
+
+def part(how: str, model: Any) -> dict[str, Any] | None:
+    """The setting for a model, with the names that it has; None where it has none."""
+    names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    chosen = dict(FREEZE[how])
+    for key in chosen.keys() & {"modules", "extra"}:
+        chosen[key] = [one for one in chosen[key] if any(is_in(name, [one]) for name in names)]
+        if not chosen[key]:
+            return None
+    return {f"method.freeze.{key}": value for key, value in chosen.items()}
+
+
+def frozen_steps(name: str, folder: Path) -> Iterator[tuple[str, int, float]]:
+    """Of every part of a model that trains: what torch counts in a step, and what is told."""
+    make, shape = built(name, folder)
+    if name in ("gemma2", "gpt2"):  # whose names and ties the parts hang on
+        shape = built_shape(AutoConfig.for_model(name, **GENERIC[name]))
+    kernels = Kernels(attention="eager", norms=4 if name == "gemma2" else 2)
+    for how in FREEZE:
+        chosen = part(how, make())
+        if chosen is None:
+            continue
+        run = Run().set({"method.name": "freeze", "launch.train": True, **chosen})
+        for again in (False, True):
+            model = method("freeze").attach(make(), run)
+            model.set_attn_implementation("eager")
+            if again:
+                model.gradient_checkpointing_enable({"use_reentrant": False})
+            with FlopCounterMode(display=False) as counter:
+                model.train()(**batch(name), use_cache=False).loss.backward()
+            setup = replace(
+                setup_of(shape, "full"),
+                part=part_of(run.method.freeze),
+                checkpointing="full" if again else "none",
+                kernels=kernels,
+            )
+            yield f"{how} {again}", counter.get_total_flops(), flops(shape, setup).exact
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ("ChatGLM2-6B", "qwen3") else pytest.mark.slow)
+        for name in (*NATIVE, *GENERIC)
+    ],
+)
+def test_no_product_is_counted_that_no_trained_block_needs(name: str, tmp_path: Path):
+    seen = list(frozen_steps(name, tmp_path))
+    assert [told for *_, told in seen] == [made for _, made, _ in seen], seen
+    assert len(seen) >= 8
 
 
 BRIEFLY = {"full": NATIVE, "LoRA": NATIVE, "prefix": NATIVE, "LoRA on attention": ("qwen2",)}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..columns import columns, padded, terminal_width, wrapped
 from ..explain.labels import STARS
-from ..explain.phrases import as_written
+from ..explain.phrases import alone, as_written, assumed_line
 from ..explain.planned import Change
 from ..params.declare import Words
 from ..params.setting import DEFAULT, Origin
@@ -48,6 +48,7 @@ class Text:
         for letter, side in zip("AB", comparison.sides, strict=True):
             text = side.name + self.say("aside", text=side.kind.in_language(self.language))
             yield from self.paragraph(text, f"{letter}  ", "   ")
+        yield from self.assumed(comparison)
         yield from self.models(comparison)
         if comparison.differences:
             yield from self.heading("differs")
@@ -79,6 +80,17 @@ class Text:
     def heading(self, label: str, **parts: object) -> Iterator[str]:
         text = self.say(label, **parts)
         yield from ("", text, "─" * columns(text))
+
+    def assumed(self, comparison: Comparison) -> Iterator[str]:
+        """What the figures of a training step count and rest on, once where both sides agree."""
+        told = [
+            assumed_line(found, self.language) if found else ""
+            for found in (side.planned.assumed_by(comparison.changes) for side in comparison.sides)
+        ]
+        letters = ("",) if told[0] == told[1] else ("A  ", "B  ")
+        for letter, line in zip(letters, told, strict=False):
+            if line:
+                yield from self.paragraph(line, letter, "   ")
 
     def paragraph(self, text: str, indent: str = "", then: str | None = None) -> Iterator[str]:
         return wrapped(text, self.width, indent, then)
@@ -179,9 +191,10 @@ class Text:
     def change(self, change: Change, indent: str, then: str) -> Iterator[str]:
         """'Examples in one optimizer step: 16 → 128 examples'."""
         here, there = change.here, change.other
-        alone = here.shown if here.formula.unit == "bytes" else number(here.value)
         label = f"{here.label(self.language)}{self.say('colon')}"
-        yield from self.paragraph(f"{label}{alone} → {there.shown_in(self.language)}", indent, then)
+        yield from self.paragraph(
+            f"{label}{alone(here)} → {there.shown_in(self.language)}", indent, then
+        )
 
     def spelling(self, spelling: Spelling) -> Iterator[str]:
         """One value in two spellings."""

@@ -113,6 +113,13 @@ class Comparison:
     notes: tuple[tuple[Note, ...], tuple[Note, ...]]
 
     @property
+    def changes(self) -> Iterator[Change]:
+        """All amounts in which anything is said to differ."""
+        yield from self.follows
+        for one in self.differences:
+            yield from one.follows
+
+    @property
     def equal(self) -> bool:
         """Whether nothing but spelling differs."""
         return (

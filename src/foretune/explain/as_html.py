@@ -11,6 +11,7 @@ from .page import Group, Item, Page
 from .phrases import (
     FEW,
     as_written,
+    assumed_line,
     change_line,
     computed_line,
     effect_heading,
@@ -68,6 +69,8 @@ def _body(page: Page, language: str, title: str) -> Iterator[str]:
         yield f"<nav>{links}</nav>"
     for note in page.taken:
         yield f'<p class="about">{escape(note.in_language(language))}</p>'
+    if page.assumed:
+        yield f'<p class="about">{escape(assumed_line(page.assumed, language))}</p>'
     told_already: set[str] = set()
     for group in page.groups:
         if group.name:

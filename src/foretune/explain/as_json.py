@@ -26,6 +26,7 @@ def json_text(page: Page, language: str) -> str:
             {"written": where, "key": path, "value": value, **_origin(origin, language)}
             for where, path, value, origin in page.autos
         ],
+        "assumed": [one.in_language(language) for one in page.assumed],
         "without_effect": list(page.silent),
         "hidden": list(page.hidden),
         "notes": [

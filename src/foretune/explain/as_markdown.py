@@ -10,6 +10,7 @@ from .page import Group, Item, Page
 from .phrases import (
     FEW,
     as_written,
+    assumed_line,
     change_line,
     computed_line,
     effect_heading,
@@ -32,6 +33,8 @@ def markdown(page: Page, language: str) -> str:
 def _lines(page: Page, language: str) -> Iterator[str]:
     for note in page.taken:
         yield from (note.in_language(language), "")
+    if page.assumed:
+        yield from (assumed_line(page.assumed, language), "")
     told: set[str] = set()
     for group in page.groups:
         if group.name:

@@ -11,6 +11,7 @@ from .page import Group, Item, Page
 from .phrases import (
     FEW,
     as_written,
+    assumed_line,
     change_line,
     computed_line,
     effect_heading,
@@ -41,7 +42,9 @@ class Text:
         """The whole page."""
         for note in page.taken:
             yield from self.paragraph(note.in_language(self.language), "", "  ")
-        if page.taken:
+        if page.assumed:
+            yield from self.paragraph(assumed_line(page.assumed, self.language), "", "  ")
+        if page.taken or page.assumed:
             yield ""
         for number, group in enumerate(page.groups):
             if number:

@@ -56,7 +56,8 @@ def _planned(run: Run, facts: Facts | None) -> Planned:
 def _page(planned: Planned | None, names: Sequence[str], everything: bool) -> Page:
     if names:
         pages = [_asked(name, planned) for name in names]
-        return Page(groups=tuple(group for page in pages for group in page.groups))
+        groups = tuple(group for page in pages for group in page.groups)
+        return Page(groups=groups, assumed=pages[0].assumed)
     if planned is None:
         return explained_entries(map(of_run, parameters()), deep=False)
     return explained_run(planned, everything=everything)
@@ -77,7 +78,7 @@ def _asked(name: str, planned: Planned | None) -> Page:
     if found.stands_for is not None:
         means = Words(f"{name}: {found.stands_for}.", f"{name}：{found.stands_for.zh}。")
         first = replace(first, remarks=(means,))
-    return Page(groups=(first, *rest)) if page.groups or found.gone else page
+    return replace(page, groups=(first, *rest)) if page.groups or found.gone else page
 
 
 def laid_out(page: Page, *, language: str, format: str, everything: bool, title: str) -> str:

@@ -41,6 +41,7 @@ def example(entry: Entry) -> tuple[Planned, Words]:
     prefix = entry.key.startswith("method.prefix.")
     generates = entry.key.startswith("generate.") or entry.key == "batch.eval"
     kind = "prefixed" if prefix else "adapted"
+    kind = "frozen" if entry.key.startswith("method.freeze.") else kind
     return _on(ChatGLM2, f"{kind} {generates}"), _named(kind, ChatGLM2)
 
 
@@ -59,6 +60,8 @@ def _on(family: type[Family], kind: str) -> Planned:
     settings = dict(SETTINGS if kind else {})
     if kind.startswith("prefixed"):
         settings |= {"method.name": "ptuning", "method.prefix.length": 128}
+    if kind.startswith("frozen"):
+        settings |= {"method.name": "freeze"}
     if kind.endswith("True"):
         settings |= GENERATING
     origin = derived(Said("the example", "示例"))

@@ -25,6 +25,10 @@ LABELS: dict[str, Words] = {
         "For example ({what}), {value} compared with {other}:",
         "举例来说（{what}），取 {value} 与取 {other} 相比：",
     ),
+    "assumed": Words(
+        "How memory, tokens and operations of a step are counted: {what}",
+        "一步的显存、词元与运算量的计算依据：{what}",
+    ),
     "instead": Words("{label}: {here} instead of {other}", "{label}：{here}，而不是 {other}"),
     "off": Words("none", "不设"),
     "double": Words("{value}, its double", "{value}（两倍）"),
@@ -48,11 +52,16 @@ LABELS: dict[str, Words] = {
     "nothing": Words("It has no effect today.", "如今不起作用。"),
     "weights": Words("{count} parameters", "{count} 个参数"),
     "adapted": Words(
-        "LoRA on {model}, 1,000 rows, one GPU", "在 {model} 上做 LoRA，1,000 行数据，一块 GPU"
+        "LoRA on {model}, 1,000 rows as long as the limits allow, one GPU",
+        "在 {model} 上做 LoRA，1,000 行达到长度上限的数据，一块 GPU",
     ),
     "prefixed": Words(
-        "P-Tuning v2 on {model}, 1,000 rows, one GPU",
-        "在 {model} 上做 P-Tuning v2，1,000 行数据，一块 GPU",
+        "P-Tuning v2 on {model}, 1,000 rows as long as the limits allow, one GPU",
+        "在 {model} 上做 P-Tuning v2，1,000 行达到长度上限的数据，一块 GPU",
+    ),
+    "frozen": Words(
+        "the last blocks of {model} trained, 1,000 rows as long as the limits allow, one GPU",
+        "训练 {model} 的最后几个块，1,000 行达到长度上限的数据，一块 GPU",
     ),
     "sizes": Words("{model}", "{model}"),
 }

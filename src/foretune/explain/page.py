@@ -18,7 +18,7 @@ from ..params.setting import AUTO, DEFAULT, Note, Origin
 from ..plan.amounts import Amount
 from ..text import Said
 from .entry import Entry, called, config_entries, of_run
-from .planned import Effect, Planned, computed_from, effect
+from .planned import Change, Effect, Planned, computed_from, effect
 
 if TYPE_CHECKING:
     from ..check.rule import Rule
@@ -68,6 +68,8 @@ class Page:
     """What is left to other sources: as what and where it was written, what it comes to and from
     where."""
     notes: tuple[Note, ...] = ()
+    assumed: tuple[Words, ...] = ()
+    """What the effects on a training step count, and what they rest on that no file says."""
 
     @property
     def taken(self) -> tuple[Note, ...]:
@@ -103,7 +105,14 @@ def explained_run(planned: Planned, *, everything: bool = False) -> Page:
         silent=tuple(silent),
         autos=tuple(_autos(planned)),
         notes=planned.run.notes,
+        assumed=planned.assumed_by(_changes(groups)),
     )
+
+
+def _changes(groups: Iterable[Group]) -> Iterator[Change]:
+    """Everything that a value of the run is said to change."""
+    shown = (item for group in groups for item in group.items if item.shown)
+    return (change for item in shown if item.effect for change in item.effect.changes)
 
 
 def _with_effect(item: Item, planned: Planned) -> Item:
@@ -183,7 +192,11 @@ def _decides(run: Run, entry: Entry) -> bool:
     section = entry.key.partition(".")[0]
     if section in ("deepspeed", "accelerate", "peft", "launchers"):
         return any(one.path.startswith(f"{section}.") for one in run.settings)
-    methods = {"method.prefix": "ptuning", "method.lora": "lora"}
+    methods = {
+        "method.prefix": "ptuning",
+        "method.lora": "lora",
+        "method.freeze": "freeze",
+    }
     method = methods.get(entry.key.rpartition(".")[0])
     return method in (None, run.method.name) and not _idle(run, entry)
 
@@ -270,7 +283,8 @@ def explained_entries(
         )
         item = _with_effect(item, found) if deep else item
         groups.append(Group("", words_of(entry.section), (item,)))
-    return Page(groups=tuple(groups))
+    assumed = () if planned is None else planned.assumed_by(_changes(groups))
+    return Page(groups=tuple(groups), assumed=assumed)
 
 
 def _value(planned: Planned, entry: Entry) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -95,6 +95,12 @@ def is_name(text: str) -> bool:
     return text in parameters()
 
 
+def assumed_line(assumed: Iterable[Words], language: str) -> str:
+    """What the effects on a training step count, and what they rest on."""
+    mark = "；" if language == "zh" else "; "
+    return say("assumed", language, what=mark.join(one.in_language(language) for one in assumed))
+
+
 def effect_heading(item: Item, language: str) -> str:
     """With what the value is compared, and on which run."""
     effect = item.effect
@@ -120,10 +126,14 @@ def closed_up(text: str) -> str:
 
 def change_line(change: Change, language: str) -> str:
     """'Examples in one optimizer step: 16 examples instead of 128 examples'."""
-    here = change.here
-    alone = here.shown if here.formula.unit == "bytes" else number(here.value)
-    label, other = here.label(language), change.other.shown_in(language)
-    return say("instead", language, label=label, here=alone, other=other)
+    label, other = change.here.label(language), change.other.shown_in(language)
+    return say("instead", language, label=label, here=alone(change.here), other=other)
+
+
+def alone(amount: Amount) -> str:
+    """A value in front of another one, which tells the unit where it does not hang on the size."""
+    scales = amount.formula.unit in ("bytes", "FLOP")
+    return amount.shown if scales else number(amount.value)
 
 
 def formula_once(change: Change, told: set[str], language: str) -> str | None:

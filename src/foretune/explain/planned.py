@@ -6,7 +6,7 @@ What a parameter does here is found by planning twice, with its value and with a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, get_args, get_origin
@@ -18,6 +18,7 @@ from ..facts import Facts
 from ..formats.model_config import ModelFile
 from ..params.arch import Family, families
 from ..params.arch.shape import Shape
+from ..params.declare import Words
 from ..params.document import Document
 from ..params.resolve import resolve
 from ..params.run import Run
@@ -29,6 +30,17 @@ from ..plan.version import installed
 from ..text import Said
 from .entry import Entry
 
+PEAKS = ("run_bytes", "step_bytes")
+"""The amounts that are told first, where a value changes them: the last of them before the others.
+"""
+ON_LENGTHS = {*PEAKS, "activation_bytes", "loss_bytes", "step_tokens", "step_flops"}
+"""The amounts that hang on how long the rows are."""
+OF_TENSORS = Words(
+    "memory is what tensors take, and nvidia-smi shows more",
+    "显存只计张量，nvidia-smi 显示的更多",
+)
+VISIBLE = 1.01
+"""How many times larger a forecast of bytes or operations has to be to count as another one."""
 AS_SAVED = Said("the type that the weights are saved in", "权重保存时的类型")
 
 
@@ -78,7 +90,8 @@ class Planned:
     @cached_property
     def forecast(self) -> Forecast:
         facts = replace(self.facts, devices=self.run.launch.all_processes)
-        return forecast(self.run, facts, self.shape)
+        bits = 0 if self.model is None else self.model.stored_bits
+        return forecast(self.run, facts, self.shape, stored_bits=bits)
 
     @cached_property
     def amounts(self) -> dict[str, Amount]:
@@ -89,9 +102,19 @@ class Planned:
         if method.name == "ptuning" and method.prefix.length is None:
             return {}
         try:
-            return amounts(self.forecast, self.family)
+            found = amounts(self.forecast, self.family)
+            if self.run.launch.train and self.shape is not None:
+                from ..plan.step_amounts import step_amounts
+
+                found |= step_amounts(self.forecast)
         except UserError:
             return {}
+        return found
+
+    def assumed_by(self, changes: Iterable[Change]) -> tuple[Words, ...]:
+        """What changes of its training step count, and what they rest on that no file says."""
+        changed = {one.name for one in changes}
+        return (OF_TENSORS, *self.forecast.assumptions) if changed & ON_LENGTHS else ()
 
     def has(self, entry: Entry) -> bool:
         """Whether the model's own file has such a key."""
@@ -145,7 +168,8 @@ class Planned:
             changed = type(family).model_validate(keys)
         except ValidationError:
             return None
-        return replace(self, model=replace(self.model, architecture=changed))
+        written = {**self.model.keys, entry.name: value}
+        return replace(self, model=replace(self.model, architecture=changed, keys=written))
 
 
 def published_file(run: Run) -> ModelFile | None:
@@ -196,6 +220,19 @@ class Change:
         small, large = sorted((abs(self.here.value), abs(self.other.value)))
         return round(large / small, 2) if small else math.inf
 
+    @property
+    def told(self) -> tuple[str, str]:
+        """Both values as they are shown."""
+        return self.here.shown, self.other.shown
+
+    @property
+    def visible(self) -> bool:
+        """Whether it is worth a line: a forecast that moves by less than a hundredth is not."""
+        if self.here.shown == self.other.shown:
+            return False
+        small, large = sorted((abs(self.here.value), abs(self.other.value)))
+        return self.here.formula.unit not in ("bytes", "FLOP") or large > small * VISIBLE
+
 
 @dataclass(frozen=True, slots=True)
 class Effect:
@@ -226,10 +263,20 @@ def effect(planned: Planned, entry: Entry) -> Effect | None:
 
 
 def differences(here: Mapping[str, Amount], other: Mapping[str, Amount]) -> tuple[Change, ...]:
-    """The amounts of both that differ visibly, the one that differs by the largest factor first."""
+    """The amounts of both that differ visibly: the memory of a step, that of the whole run where it
+    is another, then the one that differs by the largest factor.
+    """
     found = (Change(name, amount, other[name]) for name, amount in here.items() if name in other)
-    differing = [change for change in found if change.here.shown != change.other.shown]
-    return tuple(sorted(differing, key=lambda change: -change.factor))
+    differing = {change.name: change for change in found if change.visible}
+    run, step = (differing.get(name) for name in PEAKS)
+    if run is not None and step is not None and run.told == step.told:
+        del differing[run.name]
+    return tuple(sorted(differing.values(), key=_telling))
+
+
+def _telling(change: Change) -> tuple[int, float]:
+    rank = PEAKS.index(change.name) if change.name in PEAKS else -1
+    return -rank, -change.factor
 
 
 def computed_from(planned: Planned, entry: Entry) -> tuple[Amount, ...]:
@@ -256,6 +303,8 @@ def alternatives(
     choices = [choice for choice in _choices(entry.declared.annotation) if choice != value]
     if entry.default is not None and entry.default != value and not _is_text(entry, choices):
         yield entry.default, None
+    if isinstance(value, str) and entry.default is None and not choices:
+        yield None, None
     if isinstance(value, int | float):
         if choices:
             yield None, None

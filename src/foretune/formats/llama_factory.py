@@ -51,6 +51,9 @@ KEYS: dict[str, str] = {
     "lora_alpha": "method.lora.alpha",
     "lora_dropout": "method.lora.dropout",
     "lora_target": "method.lora.targets",
+    "freeze_trainable_layers": "method.freeze.layers",
+    "freeze_trainable_modules": "method.freeze.modules",
+    "freeze_extra_modules": "method.freeze.extra",
     "additional_target": "peft.modules_to_save",
     "use_rslora": "peft.use_rslora",
     "use_dora": "peft.use_dora",
@@ -62,7 +65,7 @@ KEYS: dict[str, str] = {
 DATA = ("dataset", "eval_dataset", "dataset_dir")
 INFO = "dataset_info.json"
 ATTENTION = {"disabled": "eager", "sdpa": "sdpa", "fa2": "flash_attention_2"}
-METHODS = ("lora", "full")
+METHODS = ("lora", "freeze", "full")
 STAGE = "sft"
 CUTOFF, PISSA_ITERATIONS = 2048, 16
 """What it takes where nothing is written."""
@@ -180,6 +183,10 @@ def _settings(
         meaning = _not(value)
     elif key == "mask_history":
         meaning = {True: "last", False: "every"}.get(cast(Any, boolean(value)), value)
+    elif key in ("freeze_trainable_modules", "freeze_extra_modules"):
+        meaning = _names(value)
+        if meaning == ["all"]:  # every module of a block is what is taken where no name is written
+            return
     elif key in ("lora_target", "additional_target"):
         meaning = _names(value)
         if meaning == ["all"]:
@@ -292,9 +299,9 @@ def _other_method(value: object, origin: Origin) -> Problem:
     return Problem(
         what=f"finetuning_type is {value!r}",
         where=str(origin),
-        why=f"of LLaMA-Factory's methods {sentence_list(METHODS)} are known here; freeze trains "
-        "some layers whole, oft rotates them",
-        fix="write lora or full",
+        why=f"of LLaMA-Factory's methods {sentence_list(METHODS)} are known here; oft rotates the "
+        "weights",
+        fix="write lora, freeze or full",
     )
 
 
@@ -374,6 +381,8 @@ def _spelled(name: str, value: Any) -> object:
         return {"last": True, "every": False}.get(str(value))
     if name == "pissa_init":
         return True if str(value) == f"pissa_niter_{PISSA_ITERATIONS}" else None
+    if name in ("freeze_trainable_modules", "freeze_extra_modules") and value is not None:
+        return ",".join(value)
     if name in ("lora_target", "additional_target") and value is not None:
         return "all" if tuple(value) == ("all-linear",) else ",".join(value)
     return value

@@ -29,10 +29,6 @@ TRACKER = Said(
     "它与 SwanLab 有关；record.report_to 指定记录工具",
 )
 RAY = Said("it is about starting processes with Ray", "它与用 Ray 启动进程有关")
-FREEZE = Said(
-    "it belongs to finetuning_type freeze, which is not here",
-    "它属于 finetuning_type freeze，这里没有",
-)
 OFT = Said(
     "it belongs to finetuning_type oft, which is not here", "它属于 finetuning_type oft，这里没有"
 )
@@ -187,9 +183,6 @@ UNREAD: dict[str, Said] = {
             "chunk_size", "mode", "kt_maxlen", "kt_use_cuda_graph", "kt_mode", "kt_force_think",
         ),
         ENGINE,
-    ),
-    **dict.fromkeys(
-        ("freeze_trainable_layers", "freeze_trainable_modules", "freeze_extra_modules"), FREEZE
     ),
     **dict.fromkeys(("module_dropout", "oft_rank", "oft_block_size", "oft_target"), OFT),
     "loraplus_lr_ratio": ONE_RATE,

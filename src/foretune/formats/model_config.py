@@ -42,6 +42,15 @@ class ModelFile:
         """The sizes of the model and every parameter it has."""
         return self.architecture.shape
 
+    @property
+    def stored_bits(self) -> int:
+        """Bits in which it says that the weights are packed; 0 for full ones."""
+        packed = self.keys.get("quantization_config")
+        if isinstance(packed, dict) and cast(dict[str, Any], packed).get("load_in_4bit"):
+            return 4
+        bits = self.keys.get("quantization_bit")
+        return bits if isinstance(bits, int) else 0
+
 
 def read_model_config(text: str, file: str) -> tuple[ModelFile | None, tuple[Note, ...]]:
     """Reads a file of sizes; None, with a note, where its family is not known here.

@@ -76,6 +76,7 @@ class Lora(Section):
     targets: tuple[str, ...] | None = param(
         None,
         matters=2,
+        instead=("all-linear",),
         source="arXiv:2106.09685 sec. 7.1",
         when_unset=(
             "the linears this family is tuned on, query_key_value in the ChatGLM families",
@@ -108,8 +109,8 @@ class Freeze(Section):
     first one; 0 for none. Trained parameters, their gradients and the optimizer's states grow with
     it; in front of the first block that trains no activations are kept and no gradient is computed.
 
-    参与训练的块数：正数从最后一块数起，负数从第一块数起，0 表示没有。可训练参数、梯度和优化器状态随它增
-    长；第一个参与训练的块之前，不保留激活，也不计算梯度。
+    参与训练的块数：正数从最后一块数起，负数从第一块数起，0 表示没有。可训练参数、梯度和优化器状态随
+    它增长；第一个参与训练的块之前，不保留激活，也不计算梯度。
     """
 
     modules: tuple[str, ...] | None = param(
@@ -157,8 +158,8 @@ class Method(Section):
     (freeze), or every weight. Learning rates that suit one are wrong for another by orders of
     magnitude.
 
-    训练什么：前缀（P-Tuning v2）、低秩适配器（LoRA）、模型的若干块（freeze），或者全部权重。适合其中一种
-    的学习率，对另一种可能差好几个数量级。
+    训练什么：前缀（P-Tuning v2）、低秩适配器（LoRA）、模型的若干块（freeze），或者全部权重。适合其
+    中一种的学习率，对另一种可能差好几个数量级。
     """
 
     checkpoint: str | None = param(None, matters=2, when_unset=("a fresh start", "从头开始"))

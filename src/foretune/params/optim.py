@@ -12,7 +12,7 @@ class Optim(Section):
     训练的权重如何更新：优化器及其参数。
     """
 
-    name: str = param("adamw_torch_fused", matters=2)
+    name: str = param("adamw_torch_fused", matters=2, instead="adafactor")
     """The optimizer, by transformers' name for it. It decides how many bytes of state every trained
     parameter costs: AdamW keeps two running means, Adafactor far less, the 8-bit kinds a byte each.
 

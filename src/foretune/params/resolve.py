@@ -127,6 +127,12 @@ def _dtype(run: Run, shape: Shape | None, device: Device) -> Iterator[Setting]:
             "all weights train, and their updates are small", "全部权重都要训练，而每次更新量很小"
         )
         yield _taken("precision.dtype", "float32", reason)
+    elif run.method.name == "freeze" and run.precision.mixed == "no" and run.launch.train:
+        reason = Said(
+            "without autocast frozen weights have the type of those that train",
+            "没有自动混合精度时，冻结的权重与参与训练的同类型",
+        )
+        yield _taken("precision.dtype", "float32", reason)
     elif run.precision.mixed == "bf16":
         reason = Said("precision.mixed is bf16", "precision.mixed 为 bf16")
         yield _taken("precision.dtype", "bfloat16", reason)

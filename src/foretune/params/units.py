@@ -21,6 +21,7 @@ UNITS = {
     "optimizer steps": "个优化器步",
     "parameters": "个参数",
     "passes over the data": "遍数据",
+    "blocks": "块",
     "positions": "个位置",
     "processes": "个进程",
     "processes per device": "个进程（每个设备）",

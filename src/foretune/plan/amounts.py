@@ -15,13 +15,13 @@ from ..params.arch.llama3 import ModelArgs
 from ..params.arch.shape import Shape
 from ..params.declare import Words
 from .counts import (
-    checkpoint_bytes,
     checkpoints,
     gate_and_value_width,
     llama_ffn_width,
     lora_scale,
     model_parameters,
     parameters_of_adapters,
+    parameters_of_part,
     parameters_of_prefix,
     parameters_of_projected_prefix,
     projection_width,
@@ -29,8 +29,9 @@ from .counts import (
 )
 from .forecast import Forecast
 from .formula import Formula
-from .memory import BYTES, adam_bytes, gradient_bytes, kv_cache_bytes, logit_bytes, weight_bytes
+from .memory import BYTES, adam_bytes, gradient_bytes, kv_cache_bytes, weight_bytes
 from .parameters import lora_parameters, targeted
+from .part import part_of, trained_weights
 from .steps import (
     batches_per_epoch,
     passes,
@@ -141,7 +142,7 @@ def _of_model(forecast: Forecast) -> Named:
         return
     yield _named(model_parameters, shape)
     held = (forecast.total, held_bytes(forecast))
-    yield weight_bytes.name, Amount(weight_bytes, held, _shared(forecast, 3))
+    yield weight_bytes.name, Amount(weight_bytes, held, shared_out(forecast, 3))
     if not shape.encoder_decoder:  # whose cache has a part for the source as well
         chat = kv_cache_bytes, (shape, 1, CHAT_TOKENS, BYTES["float16"])
         yield kv_cache_bytes.name, Amount(*chat, WHOLE_CHAT)
@@ -155,23 +156,12 @@ def _of_training(forecast: Forecast) -> Named:
     if run.method.name == "lora":
         yield _named(lora_scale, run.method.lora.alpha, run.method.lora.rank)
     trained = (forecast.trainable,)
-    yield gradient_bytes.name, Amount(gradient_bytes, trained, _shared(forecast, 2))
+    yield gradient_bytes.name, Amount(gradient_bytes, trained, shared_out(forecast, 2))
     if run.optim.name in PLAIN_ADAM:
-        yield adam_bytes.name, Amount(adam_bytes, trained, _shared(forecast, 1))
-        moments = 0 if run.record.save_only_model else 2
-        copies = 2 if run.method.name == "ptuning" else 1  # in two forms: see tune/prefix.py
-        yield _named(checkpoint_bytes, forecast.trainable, copies, moments)
-    found = forecast.disk
-    if found is not None and found.kept:
-        from .disk import disk_bytes
-
-        yield _named(disk_bytes, round(found.checkpoint), found.kept)
-    if shape.vocab:
-        length = run.data.max_source_length + run.data.max_target_length
-        yield _named(logit_bytes, run.batch.micro, run.data.max_length or length, shape.vocab)
+        yield adam_bytes.name, Amount(adam_bytes, trained, shared_out(forecast, 1))
 
 
-def _shared(forecast: Forecast, least: int) -> Words | None:
+def shared_out(forecast: Forecast, least: int) -> Words | None:
     """Whose the bytes are, where a ZeRO stage of at least ``least``, or FSDP, shares them out."""
     run = forecast.run
     stage = run.deepspeed.zero_optimization.stage
@@ -193,6 +183,11 @@ def _trainable(forecast: Forecast, shape: Shape) -> Amount:
         targets = method.lora.targets or shape.default_lora_targets
         widths = lora_parameters(targeted(shape, targets), 1)
         return Amount(parameters_of_adapters, (method.lora.rank, widths), called=TRAINED)
+    if method.name == "freeze":
+        mine = trained_weights(shape, part_of(method.freeze))
+        inside = sum(one.num_parameters for one in mine if "{i}" in one.name)
+        outside = sum(one.num_parameters for one in mine) - inside
+        return Amount(parameters_of_part, (inside, outside), called=TRAINED)
     return Amount(model_parameters, (shape,), called=TRAINED)
 
 
@@ -221,8 +216,9 @@ def held_bytes(forecast: Forecast) -> float:
     """Bytes of one weight, as the run holds it, over the whole model."""
     run, shape = forecast.run, forecast.shape
     each = BYTES.get(run.precision.dtype, BYTES["float32"])
-    if shape is None or run.precision.quantize is None or not shape.num_parameters:
+    bits = run.precision.quantize or (0 if run.precision.dequantize else forecast.stored_bits)
+    if shape is None or not bits or not shape.num_parameters:
         return each
     packed = sum(linear.num_parameters for linear in shape.quantised_linears)
     share = packed / shape.num_parameters
-    return each + share * (run.precision.quantize / 8 - each)
+    return each + share * (bits / 8 - each)

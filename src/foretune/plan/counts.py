@@ -93,6 +93,15 @@ def parameters_of_adapters(rank: int, inputs_and_outputs: int) -> int:
     return rank * inputs_and_outputs
 
 
+@formula("parameters")
+def parameters_of_part(in_blocks: int, outside: int) -> int:
+    """Trained parameters where a part of the model trains: in its blocks, and outside of them.
+
+    只训练模型的一部分时的可训练参数：块内的，加上块以外的。
+    """
+    return in_blocks + outside
+
+
 @formula("times")
 def lora_scale(alpha: float, rank: int) -> float:
     """What the update of LoRA is multiplied by.

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 from ..params.arch.shape import Shape
 from ..text import Said
-from .counts import all_parameters
 from .devices import Device
 from .flops import of_blocks, of_head
 from .formula import formula
+from .memory.states import trained
+from .part import head_trains, passed, trained_linears
 from .setup import Setup
 from .step_time import StepTime, product_seconds
 
@@ -98,11 +99,18 @@ def cpu_step_time(
     again = setup.checkpointing != "none"
     passes = 3 if setup.full else 2
     multiplied = of_blocks(shape) * (passes + again) + of_head(shape) * passes
+    back = 1.0
+    if setup.part is not None:
+        back = passed(shape, setup.part, checkpointing=bool(again))
+        multiplied = of_blocks(shape) * (1 + back * (1 + again)) + of_head(shape) * 2
+        multiplied += trained_linears(shape, setup.part)
+        multiplied += of_head(shape) * head_trains(shape, setup.part)
     seen = setup.length + _prefix(setup)
-    scored = 2 * tokens * seen * shape.heads * shape.head_dim * shape.layers * (7 + 2 * again)
+    scored = 2 * tokens * seen * shape.heads * shape.head_dim * shape.layers
+    scored *= 2 + (5 + 2 * again) * back
     tera = device.fp32 or device.bf16 or 0.1
     moved = _between(shape, setup, device, fitted) + _moved(device, multiplied, fitted.weights, BIG)
-    trained = all_parameters(shape) if setup.full else 0
+    stepped = trained(shape, setup) if setup.adapter is None else 0
     starting = starting_seconds(
         rounds * shape.layers * (2 + again) * _operations(setup, fitted) + fitted.a_step,
         device.operation_us or 10.0,
@@ -114,7 +122,7 @@ def cpu_step_time(
         starting=starting,
         communication=0.0,
         waiting=0.0,
-        optimizer=_moved(device, trained, fitted.optimizer, BIG),
+        optimizer=_moved(device, stepped, fitted.optimizer, BIG),
         interval=fitted.interval,
         basis=BASIS,
     )

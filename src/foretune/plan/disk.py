@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ..params.arch.shape import Shape
@@ -17,7 +17,7 @@ from ..params.run import Run
 from .events import Events, kept
 from .formula import formula
 from .of_run import mixed_of, optimizer_of, program_of, zero_stage
-from .parameters import added_weights
+from .parameters import weights_that_train
 
 Tensor = tuple[str, tuple[int, ...]]
 
@@ -88,6 +88,10 @@ def disk(run: Run, shape: Shape, trainable: int, events: Events | None) -> Disk:
     tensors = list(trained_tensors(run, shape))
     casts = program_of(run) == "deepspeed" and mixed_of(run) != "no"
     weights = float(safetensors_bytes(tensors, 2 if casts else 4))
+    if run.method.name == "freeze":  # the whole model, what is frozen in its own type
+        saved, frozen = _saved(shape), KINDS.get(run.precision.dtype, "F32")
+        kinds = dict.fromkeys(saved, frozen) | dict.fromkeys(dict(tensors), "F32")
+        weights = float(safetensors_bytes(saved.items(), 2 if casts else 4, {} if casts else kinds))
     if run.method.name == "ptuning":  # once more under the names of the authors' scripts
         weights += 4 * trainable + RECORD * len(tensors) + 1_400
     optimizer, other = 0.0, float(SMALL_FILES + LOG_LINE * len(events.logs if events else ()))
@@ -133,25 +137,36 @@ def _optimizer(run: Run, trainable: int, tensors: int) -> float:
 
 
 def trained_tensors(run: Run, shape: Shape) -> Iterator[Tensor]:
-    """The tensors of a checkpoint by the names under which they are saved: what the method adds,
-    or all of the model.
-    """
-    for one in added_weights(run, shape) or shape.weights:
+    """The tensors that train, by the names under which they are saved."""
+    for one in weights_that_train(run, shape):
         if not one.tied:
             yield from ((name, one.shape) for name in one.names())
 
 
-def safetensors_bytes(tensors: Iterable[Tensor], bytes_each: int = 4) -> int:
+def _saved(shape: Shape) -> dict[str, tuple[int, ...]]:
+    """All tensors of the model."""
+    return {name: one.shape for one in shape.weights if not one.tied for name in one.names()}
+
+
+KINDS = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+"""Number types as a safetensors file names them."""
+
+
+def safetensors_bytes(
+    tensors: Iterable[Tensor], bytes_each: int = 4, kinds: Mapping[str, str] | None = None
+) -> int:
     """The size of a safetensors file: eight bytes, a header in JSON filled up to a multiple of
-    eight, and the tensors (https://github.com/huggingface/safetensors, "Format").
+    eight, and the tensors (https://github.com/huggingface/safetensors, "Format"), the widest
+    numbers first. ``kinds`` names the type of each tensor where they are not all of one.
     """
+    every = {4: "F32", 2: "F16"}[bytes_each]
+    named = [((kinds or {}).get(name, every), name, shape) for name, shape in tensors]
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     at = 0
-    for name, shape in sorted(tensors):
-        size = bytes_each
+    for kind, name, shape in sorted(named, key=lambda one: (one[0] != "F32", one[1])):
+        size = 4 if kind == "F32" else 2
         for width in shape:
             size *= width
-        kind = {4: "F32", 2: "F16"}[bytes_each]
         header[name] = {"dtype": kind, "shape": shape, "data_offsets": [at, at + size]}
         at += size
     written = len(json.dumps(header, separators=(",", ":")))

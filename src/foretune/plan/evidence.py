@@ -80,7 +80,7 @@ def _cells() -> Sequence[dict[str, Any]]:
     return json.loads(Path(__file__).with_name("evidence.json").read_text("utf-8"))
 
 
-METHODS = ("full", "lora", "qlora", "ptuning")
+METHODS = ("full", "lora", "qlora", "ptuning", "freeze")
 MEMORY_ROWS = {one: evidence("memory", one).rows for one in METHODS}
 """Rows of grade A with a measured peak of memory, by method; pre-training counts as full."""
 TIME_ROWS = {one: evidence("time", one).rows for one in METHODS}

@@ -28,6 +28,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar
 from ..params.declare import Words
 from ..params.units import unit_in
 from ..text import number, size
+from .view.quantities import operations
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=float, covariant=True)
@@ -91,6 +92,8 @@ class Formula(Generic[P, R]):
         """A value in its unit."""
         if self.unit == "bytes":
             return size(value)
+        if self.unit == "FLOP":
+            return operations(value)
         return f"{number(value)} {unit_in(self.unit, language, value)}"
 
     def text(self, *args: P.args, **kwargs: P.kwargs) -> str:

@@ -19,7 +19,8 @@ from ..params.run import Run
 from ..params.setting import COMMAND_LINE, Setting, derived
 from ..text import Said
 from .devices import device_called, measured_cpu
-from .row_length import length_limit, longest, usual_length
+from .part import part_of
+from .row_length import length_limit, longest, pads, usual_length
 from .setup import (
     AMP,
     FP32,
@@ -57,6 +58,7 @@ def setup_of(run: Run, shape: Shape, facts: Facts, *, stored_bits: int = 0) -> S
         micro=run.batch.micro,
         accumulation=run.batch.accumulation,
         adapter=adapter,
+        part=part_of(run.method.freeze) if run.method.name == "freeze" else None,
         packing=_packing(run, shape, stored_bits),
         precision=precision_of(run),
         optimizer=optimizer_of(run),
@@ -138,7 +140,7 @@ def _packing(run: Run, shape: Shape, stored_bits: int) -> Packing | None:
     NF4.
     """
     bits = run.precision.quantize or (0 if run.precision.dequantize else stored_bits)
-    if not bits or run.method.name == "full":
+    if not bits or run.method.name in ("full", "freeze"):
         return None
     linears = shape.quantised_linears or shape.linears
     if bits == 4 and not any(one.name.endswith("query_key_value") for one in linears):
@@ -376,21 +378,22 @@ def assumptions(run: Run, shape: Shape, facts: Facts) -> tuple[Words, ...]:
     """What is not known of a run, and what was taken in its place."""
     found: list[Words] = []
     measured = facts.train is not None and facts.train.tokens is not None
-    if not measured:
+    if not measured and not pads(run):
         length = length_limit(run, shape)
         found.append(
             Words(
                 f"every row is as long as its limit allows, {length:,} tokens: the data were not "
-                "measured (--tokens)",
-                f"每行都达到长度上限 {length:,} 个词元：没有测量数据（--tokens）",
+                "measured (foretune plan --tokens)",
+                f"每行都达到长度上限 {length:,} 个词元：没有测量数据（foretune plan --tokens）",
             )
         )
     if counts_gpus(run) and facts.devices == 1:
         found.append(
             Words(
                 f"{run.launch.launcher} starts a process on one GPU only: it is not told how many "
-                "(--gpus)",
-                f"{run.launch.launcher} 只在一块 GPU 上启动进程：没有写明数量（--gpus）",
+                "(foretune plan --gpus)",
+                f"{run.launch.launcher} 只在一块 GPU 上启动进程："
+                "没有写明数量（foretune plan --gpus）",
             )
         )
     if shape.vocab is None:

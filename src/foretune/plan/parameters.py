@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..params.arch.shape import Linear, Shape, Weight
 from ..params.run import Run
+from .part import parameters_of, part_of, trained_weights
 
 EVERY_LINEAR = "all-linear"
 """PEFT's word for every linear but the output layer."""
@@ -87,7 +88,7 @@ def _adapter_of(weight: Weight, blocks: tuple[int, ...], rank: int, dora: bool) 
 
 def added_weights(run: Run, shape: Shape) -> tuple[Weight, ...]:
     """The parameters that the method of a resolved run puts beside the model's own, and trains:
-    none in full fine-tuning, where all of the model's own train.
+    none where the model's own train, all or a part of them.
     """
     match run.method.name:
         case "ptuning":
@@ -102,8 +103,17 @@ def added_weights(run: Run, shape: Shape) -> tuple[Weight, ...]:
             return ()
 
 
+def weights_that_train(run: Run, shape: Shape) -> tuple[Weight, ...]:
+    """The parameters that train in a resolved run, each with the blocks in which it does."""
+    if run.method.name == "freeze":
+        return trained_weights(shape, part_of(run.method.freeze))
+    return added_weights(run, shape) or shape.weights
+
+
 def trainable_parameters(run: Run, shape: Shape) -> int:
     """Parameters that train in this resolved run."""
+    if run.method.name == "freeze":
+        return parameters_of(shape, part_of(run.method.freeze))
     if run.method.name in ("ptuning", "lora"):
         return sum(weight.num_parameters for weight in added_weights(run, shape))
     return shape.num_parameters
@@ -111,8 +121,8 @@ def trainable_parameters(run: Run, shape: Shape) -> int:
 
 def total_parameters(run: Run, shape: Shape) -> int:
     """Parameters of the model with what the method adds to it."""
-    added = 0 if run.method.name == "full" else trainable_parameters(run, shape)
-    return shape.num_parameters + added
+    beside = run.method.name in ("ptuning", "lora")
+    return shape.num_parameters + (trainable_parameters(run, shape) if beside else 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,12 +115,59 @@ def untouched(shape: Shape, part: Part) -> int:
     """How many of the first blocks no gradient has to come to, whatever is checkpointed: neither
     they nor anything in front of them trains. With an encoder and a decoder that is not cut.
     """
-    if shape.encoder_decoder:
+    if shape.encoder_decoder or trains_in_front(shape, part):
         return 0
+    return _first(shape, part)
+
+
+@cache
+def begins_at(shape: Shape, part: Part, *, checkpointing: bool) -> int:
+    """The first block that keeps activations: the first that trains where nothing in front of it
+    does; with checkpointing the first behind those that are cut off.
+    """
+    if checkpointing or trains_in_front(shape, part):
+        return untouched(shape, part)
+    return _first(shape, part)
+
+
+def _first(shape: Shape, part: Part) -> int:
+    """The first block of which anything trains; as many as there are where there is none."""
+    trained = (one for one in trained_weights(shape, part) if "{i}" in one.name)
+    return min((one.blocks[0] for one in trained), default=shape.layers)
+
+
+@cache
+def trains_in_front(shape: Shape, part: Part) -> bool:
+    """Whether anything in front of the blocks trains: the embedding."""
     trained = trained_weights(shape, part)
-    for weight in shape.weights:
-        if "{i}" in weight.name:
-            break
-        if weight in trained:
-            return 0
-    return min((i for one in trained if "{i}" in one.name for i in one.blocks), default=shape.layers)
+    first = next((n for n, one in enumerate(shape.weights) if "{i}" in one.name), 0)
+    return any(one in trained for one in shape.weights[:first])
+
+
+@cache
+def shares(shape: Shape, part: Part) -> tuple[float, ...]:
+    """Of each block the share of its linears' inputs that goes into one that trains."""
+    own = names_of(shape, part)
+    whole = sum(one.inputs * one.copies for one in shape.linears) / max(shape.layers, 1)
+    return tuple(
+        sum(
+            one.inputs * one.copies / shape.layers
+            for one in shape.linears
+            if f"{one.name.replace('{i}', str(at))}.weight" in own
+        )
+        / max(whole, 1)
+        for at in range(shape.layers)
+    )
+
+
+@cache
+def passed(shape: Shape, part: Part, *, checkpointing: bool) -> float:
+    """The share of the blocks through which gradients go."""
+    return 1 - begins_at(shape, part, checkpointing=checkpointing) / max(shape.layers, 1)
+
+
+@cache
+def trained_linears(shape: Shape, part: Part) -> int:
+    """Parameters of the linears in the blocks that train."""
+    weights = trained_weights(shape, part)
+    return sum(one.num_parameters for one in weights if one.kind == "linear")

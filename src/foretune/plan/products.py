@@ -21,6 +21,7 @@ from typing import Literal
 
 from ..params.arch.shape import Linear, Shape
 from .formula import formula
+from .part import Part, head_trains, names_of, trained_weights, trains_in_front, untouched
 from .setup import Adapter, Checkpointing, Setup
 
 Role = Literal["query", "key", "value", "all three", "out", "into", "down"]
@@ -107,6 +108,7 @@ class Way:
     """What of a run decides which products there are."""
 
     adapter: Adapter | None
+    part: Part | None
     checkpointing: Checkpointing
     written_out: bool
     """True for attention in plain steps."""
@@ -146,48 +148,74 @@ class Passes:
         return sum(of_weights) + sum(of_scores)
 
 
-class Walk:
-    """Goes through one block and counts its passes."""
+OF_HEADS = ("q_norm", "k_norm")
+"""Norms of queries and keys, inside attention."""
+AFTER = ("post_feedforward_layernorm", "fc_norm")
+"""Norms behind the feed-forward block."""
+FIRST_NORMS = ("input_layernorm", "ln_1", "self_attn_layer_norm", "attention_norm")
+"""What families call the norm in front of attention, where there is one."""
 
-    def __init__(self, shape: Shape, way: Way, stack: Stack, text: Text) -> None:
-        self.way, self.stack = way, stack
+
+class Walk:
+    """Goes through one block, of the number ``at``, and counts its passes."""
+
+    def __init__(self, shape: Shape, way: Way, stack: Stack, text: Text, at: int) -> None:
+        self.way, self.stack, self.at = way, stack, at
         self.text: Text = text
-        self.full = way.adapter is None
+        self.own = frozenset[str]() if way.part is None else names_of(shape, way.part)
+        self.full = way.adapter is None and way.part is None
+        self.prefix_of_names = stack.own[0].name.partition("{i}")[0] + f"{at}."
         self.adapted = () if way.adapter is None else way.adapter.adapted(shape)
         self.rank = 0 if way.adapter is None else way.adapter.rank
         self.prefix = 0 if way.adapter is None else way.adapter.prefix
         self.width = shape.heads * shape.head_dim
-        self.repeated = REPEATED[way.checkpointing]
+        cut = way.part is not None and at < untouched(shape, way.part)
+        self.repeated = 0.0 if cut else REPEATED[way.checkpointing]
         self.whole, self.forward = Passes(), Passes()
 
     def block(self, needs: bool, source: bool) -> bool:
         """The whole block. ``needs`` and ``source`` say whether what goes in, and what an encoder
         has read, have a gradient; the answer is whether what comes out has one.
         """
+        needs = needs or self.normed(*FIRST_NORMS)
         needs = self.attention(self.stack.own, needs, crosses=False, source=False) or needs
         if self.stack.cross:
             needs = self.attention(self.stack.cross, needs, crosses=True, source=source) or needs
-        inside = needs
+        inside = needs = needs or self.normed("norm", "ln_2", but=(*FIRST_NORMS, *AFTER, *OF_HEADS))
         for one in self.stack.into:
             inside = self.linear(one, self.text, needs) or inside
         for one in self.stack.down:
             last = not self.way.last_needed
             needs = self.linear(one, self.text, inside, last=last) or needs
-        return needs
+        return needs or self.normed(*AFTER)
+
+    def normed(self, *names: str, but: tuple[str, ...] = ()) -> bool:
+        """Whether a norm of such a name trains: what it puts out then has a gradient."""
+        return any(
+            one.startswith(self.prefix_of_names)
+            and any(name in one for name in names)
+            and not any(name in one for name in but)
+            for one in self.own
+        )
+
+    def trains(self, one: Linear) -> bool:
+        """Whether the weight itself trains."""
+        return self.full or f"{one.name.replace('{i}', str(self.at))}.weight" in self.own
 
     def linear(self, one: Linear, text: Text, needs: bool, *, last: bool = False) -> bool:
         """One linear with its adapter; whether what it puts out has a gradient."""
-        adapted, copies = one in self.adapted, one.copies / self.stack.blocks
+        adapted, trains = one in self.adapted, self.trains(one)
+        copies = one.copies / self.stack.blocks
         forward, cut = 1 + self.repeated, 1 + (0 if last else self.repeated)
         own = one.inputs * one.outputs * copies
         narrow = self.rank * copies if adapted else 0
         self.forward.weights[text] += own + (one.inputs + one.outputs) * narrow
         self.whole.weights[text] += (
-            own * ((forward if adapted else cut) + needs + self.full)
+            own * ((forward if adapted else cut) + needs + trains)
             + one.inputs * narrow * (forward + 1 + needs)
             + one.outputs * narrow * (cut + 2)
         )
-        return needs or adapted or self.full
+        return needs or adapted or trains
 
     def attention(
         self, linears: tuple[Linear, ...], needs: bool, *, crosses: bool, source: bool
@@ -202,6 +230,10 @@ class Walk:
                 of_source = crosses and what != "query"
                 text, gradient = ("source", source) if of_source else (self.text, needs)
                 has[what] = self.linear(one, text, gradient)
+        if self.normed("q_norm"):
+            has["query"] = True
+        if self.normed("k_norm"):
+            has["key"] = True
         if self.prefix and not crosses:
             has |= {"key": True, "value": True}
         keys: Text = "source" if crosses else self.text
@@ -228,21 +260,34 @@ class Walk:
 
 
 @cache
-def passes(shape: Shape, way: Way) -> tuple[Passes, Passes]:
-    """Of all blocks in one step, and in its forward pass alone."""
-    needs = begins = way.adapter is None or way.checkpointing != "none"
+def passes(shape: Shape, way: Way) -> tuple[Passes, Passes, bool]:
+    """Of all blocks in one step, and in its forward pass alone; and whether what the last of them
+    puts out has a gradient.
+    """
+    needs = begins = _begins(shape, way)
     whole, forward, source = Passes(), Passes(), False
     for place, stack in enumerate(stacks(shape)):
         reads = shape.encoder_decoder and place == 0
         text: Text = "source" if reads else "own"
         needs = begins
-        for times in (1, stack.blocks - 1):  # in front of the first block nothing may train
-            walk = Walk(shape, way, stack, text)
+        alike = ((0, 1), (1, stack.blocks - 1))  # in front of the first block nothing may train
+        for at, times in alike if way.part is None else ((i, 1) for i in range(stack.blocks)):
+            walk = Walk(shape, way, stack, text, at)
             needs = walk.block(needs, source)
             whole.add(walk.whole, times)
             forward.add(walk.forward, times)
         source = needs
-    return whole, forward
+    return whole, forward, needs
+
+
+def _begins(shape: Shape, way: Way) -> bool:
+    """Whether what goes into the first block has a gradient."""
+    if way.adapter is None and way.part is None:
+        return True
+    if way.part is None:
+        return way.checkpointing != "none"
+    checkpointing = way.checkpointing != "none"
+    return trains_in_front(shape, way.part) or (checkpointing and not untouched(shape, way.part))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +305,7 @@ def products(shape: Shape, setup: Setup, head: float) -> Products:
     kernels, adapter = setup.kernels, setup.adapter
     way = Way(
         adapter=adapter,
+        part=setup.part,
         checkpointing=setup.checkpointing,
         written_out=kernels.attention == "eager",
         last_needed=shape.encoder_decoder or kernels.norms > 2 or kernels.dropout,
@@ -267,12 +313,22 @@ def products(shape: Shape, setup: Setup, head: float) -> Products:
     rows = setup.step_tokens / setup.length
     length: dict[Text, int] = {"own": setup.length, "source": setup.source or setup.length}
     positions = 0 if adapter is None else adapter.prefix
-    whole, forward = (one.flops(rows, length, positions) for one in passes(shape, way))
+    made, first, needs = passes(shape, way)
+    whole, forward = (one.flops(rows, length, positions) for one in (made, first))
     outside, prefix = product_flops(setup.step_tokens, head), _of_prefix(shape, setup)
     return Products(
-        whole=whole + 3 * prefix + (2 + setup.full) * outside,
+        whole=whole + 3 * prefix + (1 + _of_head(shape, setup, needs)) * outside,
         forward=forward + prefix + outside,
     )
+
+
+def _of_head(shape: Shape, setup: Setup, needs: bool) -> int:
+    """Backward products of the output layer: for its input, and for its weight."""
+    if setup.part is None:
+        return 1 + setup.full
+    trained = trained_weights(shape, setup.part)
+    normed = any(one.kind == "norm" and "{i}" not in one.name for one in trained)
+    return (needs or normed) + head_trains(shape, setup.part)
 
 
 def _of_prefix(shape: Shape, setup: Setup) -> float:

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Literal
 
 from ..params.arch.shape import Linear, Shape
+from .part import Part
 
 Checkpointing = Literal["none", "full", "selective op", "selective layer"]
 """Which activations are computed again in the backward pass: none, all inside a block, the outputs
@@ -208,7 +209,9 @@ class Setup:
     micro: int = 1
     accumulation: int = 1
     adapter: Adapter | None = None
-    """None where every weight trains."""
+    """None where the model's own weights train."""
+    part: Part | None = None
+    """Which of them, where not all do."""
     packing: Packing | None = None
     precision: Precision = FP32
     optimizer: str = "adamw"
@@ -244,4 +247,4 @@ class Setup:
     @property
     def full(self) -> bool:
         """True where every weight trains."""
-        return self.adapter is None
+        return self.adapter is None and self.part is None

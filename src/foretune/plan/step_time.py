@@ -18,6 +18,8 @@ from .devices import Device, devices
 from .fitted import FITTED, Fitted
 from .flops import attention_flops, flops, of_blocks, of_head, product_flops
 from .formula import formula
+from .memory.states import trained
+from .part import head_trains, passed, trained_linears
 from .products import role
 from .setup import Checkpointing, Setup
 
@@ -179,9 +181,19 @@ def tokens_per_second(setup: Setup, seconds: float) -> float:
     return setup.step_tokens / seconds / setup.parallel.devices
 
 
-def _passes(setup: Setup) -> float:
-    """How often a weight is multiplied with, the first of them forward."""
+def _passes(shape: Shape, setup: Setup) -> float:
+    """How often a weight of the blocks is multiplied with, the first time forward."""
+    if setup.part is not None:
+        own = trained_linears(shape, setup.part) / max(of_blocks(shape), 1)
+        return 1 + _passed(shape, setup) + own
     return 3 if setup.full else 2
+
+
+def _passed(shape: Shape, setup: Setup) -> float:
+    """The share of the blocks through which gradients go."""
+    if setup.part is None:
+        return 1.0
+    return passed(shape, setup.part, checkpointing=setup.checkpointing != "none")
 
 
 @cache
@@ -219,10 +231,11 @@ def _products(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) ->
     numbers = setup.precision
     share = fitted.ampere_products if hardware.generation < 9 else fitted.hopper_products
     share *= tokens / (tokens + 128) / (1 + fitted.half_width * narrowness(shape, split))
-    passes = _passes(setup)
-    again = _made_again(shape, setup.checkpointing)
+    passes = _passes(shape, setup)
+    again = _made_again(shape, setup.checkpointing) * _passed(shape, setup)
     tera = hardware.tera(compute=numbers.compute)
-    of_scores = product_flops(tokens, of_head(shape) / split, passes)
+    head = 2 + head_trains(shape, setup.part) if setup.part is not None else passes
+    of_scores = product_flops(tokens, of_head(shape) / split, head)
     of_layers = product_flops(tokens, reached(shape) / split, passes + again)
     seconds = product_seconds(of_scores, tera, share)
     if not numbers.fp8:
@@ -241,7 +254,8 @@ def _attention(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -
     share *= min(shape.head_dim / 128, 1) ** 0.25 * setup.length / (setup.length + 512)
     again = {"full": 1.0, "selective layer": 0.5}.get(setup.checkpointing, 0.0)
     width = shape.heads * shape.head_dim / split
-    work = attention_flops(tokens, setup.length, width, (3.5 + again) / 2) * shape.layers
+    back = (2.5 + again) * _passed(shape, setup)
+    work = attention_flops(tokens, setup.length, width, (1 + back) / 2) * shape.layers
     return product_seconds(
         work, hardware.tera(compute=setup.precision.compute, limited=False), share
     )
@@ -300,7 +314,7 @@ def _traffic(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> 
     again = 0.5 if setup.checkpointing == "selective layer" else setup.checkpointing != "none"
     inner = shape.ffn * max(shape.experts_used, 1)
     once = block_traffic(tokens / split, shape.hidden, hidden, inner, ffn) * shape.layers
-    moved = once * wider * (FORWARD_AND_BACK + again)
+    moved = once * wider * (1 + (FORWARD_AND_BACK - 1 + again) * _passed(shape, setup))
     moved += tokens * (shape.vocab or 0) / split * PER_SCORE[setup.kernels.loss]
     moved *= fitted.traffic
     if setup.kernels.attention == "eager":
@@ -309,16 +323,16 @@ def _traffic(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> 
         adapted = sum(one.num_parameters for one in setup.adapter.adapted(shape))
         moved += adapted * PER_WEIGHT_OF_DORA * (1 + again)
     if setup.packing is not None:
-        moved += of_blocks(shape) * 2.5 * (_passes(setup) + again) * 2
+        moved += of_blocks(shape) * 2.5 * (_passes(shape, setup) + again) * 2
     return traffic_seconds(moved, hardware.device.bandwidth_gbs)
 
 
 def _optimizer(shape: Shape, setup: Setup, hardware: Hardware) -> float:
     parallel = setup.parallel
-    if not setup.full:
+    if setup.adapter is not None:
         return 0.0
     count = (
-        all_parameters(shape) / parallel.tensor / parallel.pipeline / parallel.shared("optimizer")
+        trained(shape, setup) / parallel.tensor / parallel.pipeline / parallel.shared("optimizer")
     )
     moved = count * (4 * setup.precision.moments + 3 * setup.precision.weights)
     rate = hardware.device.bandwidth_gbs
@@ -342,14 +356,17 @@ def _sharded(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted) -> 
     ranks = parallel.shards
     if ranks == 1:
         return 0.0
-    if not setup.full and parallel.sharding != "all":
+    if setup.adapter is not None and parallel.sharding != "all":
         return 0.0
     split = parallel.tensor
     of_all = all_parameters(shape) / split
     gathered = (2 if parallel.sharding == "all" else 1) * (1 if numbers.fp8 else numbers.compute)
     reduced = 4 if parallel.program == "fsdp" else numbers.gradients
-    if not setup.full:
+    if setup.adapter is not None:
         reduced = 0  # adapters and prefixes are small beside the weights
+    elif setup.part is not None:
+        reduced *= trained(shape, setup) / all_parameters(shape)
+        gathered *= parallel.sharding == "all"
     moved = of_all * (gathered + reduced) * (ranks - 1) / ranks
     link = _link(hardware, fitted, ranks * split)
     if ranks * split > hardware.gpus_a_node:

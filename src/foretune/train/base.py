@@ -248,9 +248,10 @@ def loading(run: Run) -> dict[str, Any]:
     if packed and run.precision.dequantize and bits is None and not run.model.fresh:
         return {**chosen, "dequantize": True}
     _refuse_dequantizing(run, packed)
-    if (bits or packed) and run.method.name == "full" and run.launch.train:
+    if (bits or packed) and run.method.name in ("full", "freeze") and run.launch.train:
+        whole = "every weight is" if run.method.name == "full" else "some weights are"
         raise refuse(
-            what=f"every weight is to train, and they are held in {bits or packed} bits",
+            what=f"{whole} to train, and they are held in {bits or packed} bits",
             where=str(run.origin("precision.quantize" if bits else "model.path")),
             why="packed weights are whole numbers, which have no gradient",
             fix="train a prefix (--pre_seq_len) or LoRA on them, start from full weights, or make "

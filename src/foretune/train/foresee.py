@@ -82,7 +82,7 @@ def foresee(
         hardware=hardware,
         price=price,
         known=() if hardware is None else _known_runs(),
-        stored_bits=stored_bits(config),
+        stored_bits=0 if config is None else config.stored_bits,
         family=family,
     )
     if trace and run.launch.train:
@@ -129,17 +129,6 @@ def _countable(run: Run, shape: Shape | None) -> Shape | None:
     """The sizes of the model, where what is to train of it is known."""
     known = run.method.name != "ptuning" or run.method.prefix.length is not None
     return shape if known else None
-
-
-def stored_bits(config: ModelFile | None) -> int:
-    """Bits in which config.json says that the weights are packed; 0 for full ones."""
-    if config is None:
-        return 0
-    packed = config.keys.get("quantization_config")
-    if isinstance(packed, dict) and packed.get("load_in_4bit"):
-        return 4
-    bits = config.keys.get("quantization_bit")
-    return bits if isinstance(bits, int) else 0
 
 
 def _without_absent(run: Run) -> tuple[Run, Run]:

@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast
 
 from ..params.run import Run
 
-MODULES = {"ptuning": "prefix", "lora": "lora", "full": "full"}
+MODULES = {"ptuning": "prefix", "lora": "lora", "freeze": "freeze", "full": "full"}
 """method.name -> the file here that holds it."""
 
 

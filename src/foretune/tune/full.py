@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from transformers import PreTrainedModel
 
 from ..errors import refuse
@@ -26,7 +27,7 @@ def attach(model: PreTrainedModel, run: Run) -> PreTrainedModel:
     for parameter in model.parameters():
         parameter.requires_grad_(parameter.is_floating_point())  # a packed base is only evaluated
     if run.method.checkpoint is not None:
-        _refuse_other_methods(Path(run.method.checkpoint), str(run.origin("method.checkpoint")))
+        refuse_other_methods(run)
         load(model, Path(run.method.checkpoint))
     return model
 
@@ -41,17 +42,21 @@ def load(model: PreTrainedModel, folder: Path) -> None:
     if isinstance(model.config, PublishedConfig):
         load_weights(model, folder)
     else:  # transformers may store other tensors than the model has
-        read = load_model(folder, config=model.config, dtype=model.dtype)
+        wide = any(one.dtype == torch.float32 for one in model.parameters())
+        dtype = torch.float32 if wide else model.dtype
+        read = load_model(folder, config=model.config, dtype=dtype)
         model.load_state_dict(read.state_dict())
 
 
-def _refuse_other_methods(folder: Path, where: str) -> None:
+def refuse_other_methods(run: Run) -> None:
+    """Raises UserError where the checkpoint of a run holds an adapter or a prefix, and no model."""
+    folder, where = Path(run.method.checkpoint or ""), str(run.origin("method.checkpoint"))
     for name, file in OTHERS.items():
         if (folder / file).is_file():
             raise refuse(
                 what=f"{folder} holds no weights of a model, but what {name} has trained beside it",
                 where=where,
-                why=f"{file} is in it, and method.name is 'full'",
+                why=f"{file} is in it, and method.name is {run.method.name!r}",
                 fix=f"set method.name to '{name}' with the settings that it was trained with, or "
                 "name the folder as the model: then they are read from it",
             )

@@ -10,7 +10,7 @@ from ..finding import Found, both
 from ..rule import Example, Subject, rule
 from .examples import CHATGLM, CHATGLM2
 
-TOO_FAST = {"lora": 2e-3, "full": 2e-4}
+TOO_FAST = {"lora": 2e-3, "freeze": 2e-4, "full": 2e-4}
 """Learning rates above which a run of the method mostly ends in NaN or noise."""
 
 TIED = ("lm_head", "output_layer", "embed_tokens", "word_embeddings", "wte")
@@ -355,6 +355,9 @@ def one_of_two_tied_matrices_is_tuned(it: Subject) -> Iterator[Found]:
     "method.lora.targets",
     "method.lora.alpha",
     "method.lora.dropout",
+    "method.freeze.layers",
+    "method.freeze.modules",
+    "method.freeze.extra",
     severity="warning",
     source="foretune, tune: one method trains",
     flags=Example(
@@ -363,13 +366,14 @@ def one_of_two_tied_matrices_is_tuned(it: Subject) -> Iterator[Found]:
     allows=Example({"launch.train": True, "method.prefix.length": 128}, model=CHATGLM2),
 )
 def settings_of_two_methods_are_written(it: Subject) -> Iterator[Found]:
-    """A run trains a prefix, adapters or every weight, one of them; the settings of the others have
-    no effect.
+    """A run trains a prefix, adapters, some blocks or every weight, one of them; the settings of
+    the others have no effect.
 
-    一次训练只用一种方法：前缀、适配器或全部权重；其他方法的设置不起作用。
+    一次训练只用一种方法：前缀、适配器、若干块或全部权重；其他方法的设置不起作用。
     """
     lora = [f"method.lora.{name}" for name in ("rank", "targets", "alpha", "dropout")]
-    owners = {"ptuning": ["method.prefix.length"], "lora": lora}
+    freeze = [f"method.freeze.{name}" for name in ("layers", "modules", "extra")]
+    owners = {"ptuning": ["method.prefix.length"], "lora": lora, "freeze": freeze}
     method = it.get("method.name")
     others = [
         path

@@ -143,18 +143,20 @@ def every_weight_trains_and_half_precision_is_written(it: Subject) -> Iterator[F
     allows=Example({**DATA, "method.prefix.length": 128, "precision.quantize": 4}),
 )
 def every_weight_trains_and_is_quantised(it: Subject) -> Iterator[Found]:
-    """Quantised weights are whole numbers, which have no gradient: full fine-tuning cannot train
-    them, and the run stops.
+    """Quantised weights are whole numbers, which have no gradient: neither full fine-tuning nor
+    that of some blocks can train them, and the run stops.
 
-    量化后的权重是整数，没有梯度：全参数微调无法训练它们，程序会停止。
+    量化后的权重是整数，没有梯度：全参数微调和部分训练都无法训练它们，程序会停止。
     """
     bits = it.get("precision.quantize")
-    if it.get("launch.train") and it.get("method.name") == "full" and bits is not None:
+    whole = it.get("method.name") == "full"
+    if it.get("launch.train") and it.get("method.name") in ("full", "freeze") and bits is not None:
         yield it.found(
             "precision.quantize",
             both(
-                f"every weight is to train, and they are held in {bits} bits",
-                f"要训练全部权重，而权重以 {bits} 位存放",
+                f"{'every weight is' if whole else 'some weights are'} to train, and they are held "
+                f"in {bits} bits",
+                f"要训练{'全部' if whole else '一部分'}权重，而权重以 {bits} 位存放",
             ),
             fix=both(
                 "train a prefix (pre_seq_len) or LoRA on them, or leave the quantisation out",

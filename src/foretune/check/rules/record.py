@@ -117,6 +117,8 @@ def checkpoints_fill_the_disk(it: Subject) -> Iterator[Found]:
     )
     copies = 2 if it.get("method.name") == "ptuning" else 1  # in two forms: see tune/prefix.py
     each = checkpoint_bytes(ahead.trainable, copies, moments)
+    if it.get("method.name") == "freeze" and ahead.disk:  # what is frozen is in it, too
+        each = round(ahead.disk.checkpoint)
     if count * each >= MUCH:
         yield it.found(
             "record.save_total_limit",

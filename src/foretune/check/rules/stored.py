@@ -88,14 +88,16 @@ def packed_weights_are_to_train(it: Subject) -> Iterator[Found]:
 
     以低比特存放的权重是整数，没有梯度：只能在旁边训练前缀或 LoRA。
     """
-    full = it.get("launch.train") and it.get("method.name") == "full"
+    full = it.get("launch.train") and it.get("method.name") in ("full", "freeze")
+    whole = it.get("method.name") == "full"
     unpacked = it.get("precision.dequantize") or it.get("precision.quantize") is not None
     if full and (stored := packed_bits(it)) and not unpacked:
         yield it.found(
             "method.name",
             both(
-                f"every weight is to train, and they are stored in {stored} bits",
-                f"要训练全部权重，而它们以 {stored} 位存储",
+                f"{'every weight is' if whole else 'some weights are'} to train, and they are "
+                f"stored in {stored} bits",
+                f"要训练{'全部' if whole else '一部分'}权重，而它们以 {stored} 位存储",
             ),
             fix=both(
                 "train a prefix (pre_seq_len) or LoRA, start from full weights, or expand these "

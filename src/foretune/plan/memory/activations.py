@@ -8,11 +8,12 @@ checkpointing of 2024-12, and what torch's min-cut partitioner lets a compiled b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from ...params.arch.shape import Shape
 from ..formula import formula
+from ..part import begins_at, shares
 from ..products import role
 from ..setup import Setup
 from .buffers import CHUNKS
@@ -225,7 +226,7 @@ def _normed_heads(shape: Shape) -> int:
 
 def first_norm(shape: Shape, setup: Setup) -> float:
     """What the first norm of the first block need not keep: in front of it nothing trains."""
-    if setup.full or setup.checkpointing != "none":
+    if setup.adapter is None or setup.checkpointing != "none":
         return 0.0
     layer_norm = setup.kernels.layer_norm or setup.kernels.compiled
     each = setup.precision.residual if layer_norm else 4
@@ -335,6 +336,21 @@ def kept_by_block(shape: Shape, setup: Setup, whole: float) -> float:
     if setup.offload_activations:
         return kept - entry if setup.checkpointing == "full" else 0.0
     return kept
+
+
+def kept_by_blocks(shape: Shape, setup: Setup) -> tuple[float, float]:
+    """Bytes that a block keeps on average until its backward pass, and all that the fullest one has
+    inside. Where a part trains, blocks in front of it keep nothing, and those behind it what frozen
+    ones do; a block of which some linears train is counted between the two, by their inputs.
+    """
+    whole = block(shape, setup).total
+    if setup.part is None:
+        return kept_by_block(shape, setup, whole), whole
+    trained = block(shape, replace(setup, part=None)).total
+    first = begins_at(shape, setup.part, checkpointing=setup.checkpointing != "none")
+    mixed = [whole + share * (trained - whole) for share in shares(shape, setup.part)[first:]]
+    kept = sum(kept_by_block(shape, setup, one) for one in mixed) / max(shape.layers, 1)
+    return kept, max(mixed, default=0.0)
 
 
 def working(shape: Shape, setup: Setup) -> float:

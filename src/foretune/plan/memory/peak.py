@@ -17,9 +17,10 @@ from ..counts import all_parameters, embedding
 from ..devices import Device
 from ..fitted import FITTED
 from ..flops import of_blocks
+from ..part import Part, begins_at, head_trains, trained_linears, trains_in_front
 from ..setup import Setup
 from . import buffers
-from .activations import block, first_norm, kept_by_block, loss, made_prefix, spread, working
+from .activations import first_norm, kept_by_blocks, loss, made_prefix, spread, working
 from .collectives import idle
 from .stages import Stage, part_of_model, stages
 from .states import (
@@ -199,6 +200,9 @@ def _kept_gradients(shape: Shape, setup: Setup) -> float:
 
 
 def _adapter_bytes(setup: Setup) -> int:
+    """Of a number that trains beside frozen ones: float32, where DeepSpeed does not cast it."""
+    if setup.part is not None and not setup.precision.master:
+        return 4
     return setup.adapter.bytes_each if setup.adapter is not None else setup.precision.weights
 
 
@@ -208,12 +212,14 @@ def _held(shape: Shape, setup: Setup, stage: Stage) -> Parts:
     share = part_of_model(shape, stage) / parallel.tensor
     count = trained(shape, setup)
     weights = bytes_of_model(shape, setup)
-    if not setup.full:
+    if setup.adapter is not None:
         weights += count * _adapter_bytes(setup)
+    elif setup.part is not None:  # of the model itself, and wider than what is frozen
+        weights += count * (_adapter_bytes(setup) - numbers.weights)
     if parallel.offload_weights:
         weights = 0.0
     states = optimizer_bytes(shape, setup, count)
-    if not setup.full and "8bit" not in setup.optimizer:
+    if not setup.full and "8bit" not in setup.optimizer and not numbers.master:
         states *= _adapter_bytes(setup) / numbers.moments
     master = master_bytes(count) if numbers.master else 0.0
     if parallel.offload_optimizer or "paged" in setup.optimizer:
@@ -243,7 +249,7 @@ def _moments(shape: Shape, setup: Setup, stage: Stage, held: Parts) -> dict[str,
     if summed and setup.parallel.sums_whole:
         earlier, later = _whole_gradients(shape, setup), 0.0
     outer = _outer_gradients(shape, setup, stage)
-    whole, inside = block(shape, setup).total, working(shape, setup)
+    (of_block, whole), inside = kept_by_blocks(shape, setup), working(shape, setup)
     if setup.packing is not None:
         largest = min(buffers.largest_matrix(shape), setup.packing.piece or math.inf)
         inside += buffers.dequantised_bytes(largest, numbers.compute)
@@ -251,7 +257,7 @@ def _moments(shape: Shape, setup: Setup, stage: Stage, held: Parts) -> dict[str,
         widest = max((one.inputs * one.outputs for one in setup.adapter.adapted(shape)), default=0)
         each = setup.adapter.bytes_each
         held = held.and_(temporary=buffers.dora_bytes(widest, numbers.compute, each))
-    kept = kept_by_block(shape, setup, whole) * stage.blocks * stage.waiting
+    kept = of_block * stage.blocks * stage.waiting
     local = setup.tokens / spread(setup)
     edge = shape.hidden * (local * numbers.residual + setup.tokens * numbers.compute)
     edge += made_prefix(shape, setup) - (first_norm(shape, setup) if stage.embedding else 0.0)
@@ -287,11 +293,29 @@ def _casts(shape: Shape, setup: Setup, stage: Stage) -> tuple[float, float]:
     checkpointing those of the blocks go with the forward pass, before the last of the scores come,
     a sixth of them, and come again block by block.
     """
+    if setup.part is not None:
+        return _casts_of_part(shape, setup, setup.part)
     if not setup.precision.autocast:
         return 0.0, 0.0
     each = setup.precision.compute / setup.parallel.tensor
     head = buffers.head_parameters(shape) if stage.head and shape.vocab else 0
     return head * each, of_blocks(shape) / max(shape.layers, 1) * stage.blocks * each
+
+
+def _casts_of_part(shape: Shape, setup: Setup, part: Part) -> tuple[float, float]:
+    """The same where a part trains: its float32 weights are cast, and frozen ones where they are
+    float32 too and a gradient goes through them.
+    """
+    numbers = setup.precision
+    if numbers.compute == 4 or numbers.master:
+        return 0.0, 0.0
+    head = buffers.head_parameters(shape) if shape.vocab else 0
+    if not numbers.autocast:
+        own = head if head_trains(shape, part) else 0
+        return own * numbers.compute, trained_linears(shape, part) * numbers.compute
+    first = begins_at(shape, part, checkpointing=setup.checkpointing != "none")
+    through = of_blocks(shape) * (1 - first / max(shape.layers, 1))
+    return head * numbers.compute, through * numbers.compute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,13 +330,15 @@ class OuterGradients:
 
 
 def _outer_gradients(shape: Shape, setup: Setup, stage: Stage) -> OuterGradients:
-    if not setup.full:
+    part = setup.part
+    if setup.adapter is not None or (part is not None and not head_trains(shape, part)):
         return OuterGradients(head=0.0, not_yet=0.0, twice=0.0)
     whole = buffers.gathers(setup)
     each = setup.precision.compute if whole else setup.precision.gradients
     each /= setup.parallel.tensor
     head = buffers.head_parameters(shape) * each if stage.head and shape.vocab else 0.0
-    inputs = embedding(shape) * each if stage.embedding else 0.0
+    table = stage.embedding and (part is None or trains_in_front(shape, part))
+    inputs = embedding(shape) * each if table else 0.0
     return OuterGradients(
         head=head,
         not_yet=0.0 if (shape.tied and shape.vocab) or whole else inputs,

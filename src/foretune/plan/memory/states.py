@@ -8,6 +8,7 @@ from functools import cache
 from ...params.arch.shape import Shape
 from ..counts import all_parameters
 from ..formula import formula
+from ..part import parameters_of, trained_weights
 from ..setup import Adapter, Packing, Setup
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -104,6 +105,8 @@ def kv_cache_bytes(shape: Shape, batch: int, length: int, bytes_each: int) -> in
 
 def trained(shape: Shape, setup: Setup) -> int:
     """Parameters that train."""
+    if setup.part is not None:
+        return parameters_of(shape, setup.part)
     return all_parameters(shape) if setup.adapter is None else _of_adapter(shape, setup.adapter)
 
 
@@ -141,8 +144,9 @@ def optimizer_bytes(shape: Shape, setup: Setup, count: int) -> float:
     if "8bit" in name:
         return packed_adam_bytes(count)
     if name.startswith("adafactor"):
-        share = count / all_parameters(shape) if setup.full else 0.0
-        return share * sum(_factored(one.shape, one.copies, each) for one in shape.weights)
+        share = count / trained(shape, setup) if setup.adapter is None else 0.0
+        own = shape.weights if setup.part is None else trained_weights(shape, setup.part)
+        return share * sum(_factored(one.shape, one.copies, each) for one in own)
     if name == "sgd":
         return 0
     if name in ("sgd momentum", "lion"):

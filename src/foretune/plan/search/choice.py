@@ -15,7 +15,7 @@ from .offer import Offer
 Shards = Literal["none", "zero-1", "zero-2", "zero-3", "fsdp"]
 Offload = Literal["none", "optimizer", "all"]
 Mixed = Literal["no", "fp16", "bf16"]
-Method = Literal["ptuning", "lora", "full"]
+Method = Literal["ptuning", "lora", "freeze", "full"]
 
 DIMENSIONS: dict[str, Words] = {
     "batch": Words("micro batch and accumulation", "微批次与累积次数"),
@@ -104,6 +104,7 @@ Z206), and more than transformers' hidden_size x hidden_size.
 USUAL_RATES: dict[str, tuple[float, float, float]] = {
     "ptuning": (1e-3, 1.0, 2e-2),
     "lora": (1e-6, 2e-3, 2e-4),
+    "freeze": (0.0, 2e-4, 2e-5),
     "full": (0.0, 2e-4, 2e-5),
 }
 """Method -> rates below and above which ``check`` warns (M101, M102), and one that is usual."""

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ...params.declare import Words
 from ...text import size
+from ..memory.part_names import PARTS
 from ..memory.peak import Memory, Parts
-from ..view.content import PARTS, Say
+from ..view.content import Say
 from .candidate import Outcome
 from .choice import Choice
 
 METHODS = {
     "ptuning": Words("P-Tuning v2", "P-Tuning v2"),
     "lora": Words("LoRA", "LoRA"),
+    "freeze": Words("freeze", "部分训练"),
     "full": Words("full", "全参数"),
 }
 SHARDS = {"none": "", "zero-1": "ZeRO-1", "zero-2": "ZeRO-2", "zero-3": "ZeRO-3", "fsdp": "FSDP"}

@@ -179,7 +179,7 @@ class Space:
     def _quantize(self, method: Method) -> list[int | None]:
         """Full weights, and packed ones where the family packs: what trains is never packed."""
         own = self.written.quantize
-        if method == "full":
+        if method in ("full", "freeze"):
             return [] if "quant" in self.held and own else [None]
         if "quant" in self.held or self.packed or not self.shape.quantised:
             return [own]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ..forecast import Forecast
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..forecast import Forecast
 
 
 def laid_out(forecast: Forecast, form: str, language: str) -> str:

@@ -10,6 +10,7 @@ from ...text import in_language, number, sentence_list, size
 from ..counts import blocks, embedding, last_norm, output_layer
 from ..evidence import behind, method_of
 from ..forecast import Forecast, training_log
+from ..memory.part_names import PARTS
 from ..memory.peak import Memory, Parts
 from ..parameters import added_weights
 from ..remarks import remarks
@@ -49,19 +50,6 @@ class Section:
     remarks: tuple[str, ...] = ()
 
 
-PARTS = {
-    "weights": Words("weights", "权重"),
-    "gradients": Words("gradients", "梯度"),
-    "optimizer": Words("optimizer", "优化器状态"),
-    "master": Words("float32 copies", "float32 副本"),
-    "activations": Words("activations", "激活值"),
-    "logits": Words("logits and loss", "分数与损失"),
-    "cache": Words("keys and values", "键值缓存"),
-    "communication": Words("communication", "通信缓冲"),
-    "temporary": Words("temporary", "临时空间"),
-    "fragmentation": Words("fragmentation", "碎片"),
-    "context": Words("CUDA context", "CUDA 上下文"),
-}
 MOMENTS = {
     "load": Words("loading", "加载"),
     "loss": Words("step: loss", "一步：损失"),

@@ -98,7 +98,16 @@ def step_of(run: Run, facts: Facts, shape: Shape | None) -> Step:
 
 
 def _refuse_sharded(run: Run) -> None:
-    """Raises UserError where a device holds a part of the model only."""
+    """Raises UserError where a device holds a part of the model only, or blocks are of two kinds
+    and a few do not stand for all.
+    """
+    if run.method.name == "freeze":
+        raise refuse(
+            what="a step that trains some of the blocks is not traced",
+            where=str(run.origin("method.name")),
+            why="tracing builds a few blocks, and takes all others to be like them",
+            fix="leave --trace out: the formulas know which blocks train",
+        )
     program = program_of(run)
     if program == "none":
         return
