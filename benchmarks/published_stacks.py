@@ -105,7 +105,8 @@ NeMo's own fused kernels with cuDNN's attention; InternEvo with FlashAttention 2
 
 WRITTEN_OUT = "2023-01"
 """Month before which transformers kept the scores before their division as well, and its Trainer
-zeroed gradients instead of freeing them (torch 1)."""
+zeroed gradients instead of freeing them; optimizers stepped one tensor after the other (torch 1:
+lists at once are the default since 2.0, torch/optim/optimizer.py, _default_to_fused_or_foreach)."""
 SHIFTED = "2024-11"
 """Month before which transformers (4.46) shifted the scores of the vocabulary by a copy."""
 REPEATED = "2025-01"
@@ -121,6 +122,7 @@ def stack_of(row: Row) -> Stack:
     early = date < WRITTEN_OUT
     return replace(
         found,
-        keeps_gradients=early, old=early, dropout=early, repeats_keys=date < REPEATED,
+        fused=found.fused or early, keeps_gradients=early, old=early, dropout=early,
+        repeats_keys=date < REPEATED,
         loss="shifted" if not early and date < SHIFTED else "full",
     )  # fmt: skip

@@ -9,20 +9,20 @@ and of CPU and wall time the best round counts. The ratio is of CPU time to that
 pydantic's models, which ours cannot do without.
 
 pydantic 2.14.3, transformers 5.23.0, accelerate 1.15.0, Python 3.11.7, with the compiled modules
-that an installation has (best of 10, on a 2-core machine that was busy with three other jobs):
+that an installation has (best of 10, on a machine that other jobs used as well):
 
                                             CPU      wall   ratio
-    foretune --help                       0.040 s   0.040 s    0.33
-    foretune explain config.json          0.305 s   0.323 s    2.57
-    foretune explain config.json train.sh 0.372 s   0.400 s    3.13
-    foretune check config.json            0.315 s   0.335 s    2.65
-    foretune check config.json train.sh   0.346 s   0.365 s    2.91
-    foretune explain pre_seq_len          0.411 s   0.426 s    3.46
-    python, nothing else                  0.012 s   0.012 s    0.10
-    import pydantic's models              0.119 s   0.121 s    1.00
-    import transformers                   0.796 s   0.767 s    6.69
-    accelerate --help                     2.630 s   2.633 s   22.11
-    transformers --help                   2.533 s   2.836 s   21.29
+    foretune --help                       0.039 s   0.040 s    0.33
+    foretune explain config.json          0.302 s   0.303 s    2.56
+    foretune explain config.json train.sh 0.393 s   0.394 s    3.33
+    foretune check config.json            0.319 s   0.323 s    2.70
+    foretune check config.json train.sh   0.340 s   0.341 s    2.88
+    foretune explain pre_seq_len          0.412 s   0.412 s    3.49
+    python, nothing else                  0.011 s   0.012 s    0.10
+    import pydantic's models              0.118 s   0.121 s    1.00
+    import transformers                   0.778 s   0.781 s    6.59
+    accelerate --help                     2.521 s   2.466 s   21.34
+    transformers --help                   2.444 s   2.352 s   20.69
 """
 
 from __future__ import annotations

@@ -53,6 +53,15 @@ LLAMA_3B = {
 }  # fmt: skip
 """meta-llama/Llama-3.2-3B."""
 
+TRANSFORMER = {
+    "model_type": "original-transformer", "d_model": 512, "num_layers": 6,
+    "num_attention_heads": 8, "ffn_hidden_dim": 2048, "vocab_size": 37000,
+}  # fmt: skip
+"""The base model of arXiv:1706.03762."""
+SENTENCES = {
+    "method.name": "full", "data.max_source_length": 512, "data.max_target_length": 128,
+}  # fmt: skip
+
 CASES: list[tuple[str, str | dict[str, Any], dict[str, Any], int, int]] = [
     ("ChatGLM2-6B", "thudm/chatglm2-6b", OFFICIAL, 1, 0),
     ("ChatGLM2-6B", "thudm/chatglm2-6b", OFFICIAL, 4, 0),
@@ -70,6 +79,22 @@ CASES: list[tuple[str, str | dict[str, Any], dict[str, Any], int, int]] = [
     ("Qwen2-0.5B", QWEN, FULL, 4, 512),
     ("Qwen2-0.5B", QWEN, {"method.name": "full"}, 4, 512),
     ("Qwen2-0.5B", QWEN, LORA, 4, 512),
+    ("Qwen2-0.5B", QWEN, LORA | {"model.attention": "eager"}, 4, 512),
+    ("Qwen2-0.5B", QWEN, LORA | {"precision.mixed": "bf16"}, 4, 512),
+    ("Qwen2-0.5B", QWEN, FULL | {"precision.mixed": "fp16", "batch.accumulation": 4}, 4, 512),
+    (
+        "Llama-3-8B",
+        "meta-llama/meta-llama-3-8b",
+        LORA | {"precision.dtype": "float32", "precision.mixed": "bf16"},
+        1,
+        2048,
+    ),
+    ("Baichuan2-13B", "baichuan-inc/baichuan2-13b-base", LORA, 1, 2048),
+    ("Baichuan2-13B", "baichuan-inc/baichuan2-13b-base", OFFICIAL, 4, 0),
+    ("Transformer", TRANSFORMER, SENTENCES, 16, 0),
+    ("Transformer", TRANSFORMER, SENTENCES | AGAIN, 16, 0),
+    ("Transformer", TRANSFORMER, SENTENCES | {"precision.mixed": "bf16"}, 16, 0),
+    ("Transformer", TRANSFORMER, SENTENCES | {"method.name": "lora"}, 16, 0),
 ]
 """Name, config or published name, settings, rows and their length (0: what the settings say)."""
 

@@ -227,7 +227,8 @@ def test_no_line_of_text_is_wider_than_the_terminal(whole: Run, language: str, m
 
 def test_json_is_stable(whole: Run):
     told = json.loads(explain(whole, format="json"))
-    assert set(told) == {"language", "groups", "auto", "without_effect", "hidden", "notes"}
+    keys = {"language", "groups", "assumed", "auto", "without_effect", "hidden", "notes"}
+    assert set(told) == keys
     groups = {group["name"]: group for group in told["groups"]}
     (length,) = groups["method.prefix"]["items"]
     assert set(length) == {

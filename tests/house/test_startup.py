@@ -20,7 +20,8 @@ if run is not None and run.Run.__pydantic_complete__:
 """
 HEAVY = {"torch", "transformers", "numpy", "peft", "accelerate", "datasets", "ruamel", "jinja2"}
 SCRIPTS = {f"foretune.formats.{name}" for name in ("shell", "launchers", "flags", "run_file")}
-FORECASTS = {f"foretune.plan.{name}" for name in ("cost", "verdict", "memory.peak")}
+FORECASTS = {f"foretune.plan.{name}" for name in ("cost", "verdict", "cpu_time")}
+STEPS = {f"foretune.plan.{name}" for name in ("step_amounts", "memory.peak", "of_run")}
 WHOLE = "a-run-validated-whole"
 """Values are validated one by one; what validates all sections at once takes long to build."""
 
@@ -53,7 +54,7 @@ def test_help_imports_no_declaration(files: Path):
 @pytest.mark.parametrize(
     ("words", "unneeded"),
     [
-        (["explain", "config.json"], SCRIPTS | FORECASTS | {"foretune.check.rule"}),
+        (["explain", "config.json"], SCRIPTS | FORECASTS | STEPS | {"foretune.check.rule"}),
         (["explain", "config.json", "train.sh"], FORECASTS | {"foretune.check.rule"}),
         (["explain", "pre_seq_len"], FORECASTS),
         (["check", "config.json"], SCRIPTS | {"foretune.check.fix"}),

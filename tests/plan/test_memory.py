@@ -8,7 +8,8 @@ import pytest
 
 from foretune.plan import setup as plan
 from foretune.plan.decoder import decoder_shape
-from foretune.plan.memory.activations import block, kept_by_attention, kept_by_norms, loss
+from foretune.plan.memory.activations import block, kept_by_norms, loss
+from foretune.plan.memory.attention import kept_by_attention
 from foretune.plan.memory.peak import memory
 from foretune.plan.memory.states import bytes_of_model, optimizer_bytes, packed_adam_bytes
 from foretune.plan.setup import Adapter, Kernels, Parallel, Setup
@@ -86,7 +87,7 @@ def test_the_formula_agrees_with_a_traced_step(
     name: str, setup: Setup, traced: float, scores: float
 ):
     told = memory(FOUR_LAYERS, setup).allocated / GIB
-    assert told + scores == pytest.approx(traced, rel=0.015)
+    assert told + scores == pytest.approx(traced, rel=0.01)
 
 
 def test_the_peak_moves_from_the_loss_to_the_end_of_the_backward_pass_with_checkpointing():

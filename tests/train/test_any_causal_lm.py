@@ -28,7 +28,14 @@ METHODS: dict[str, dict[str, Any]] = {
     "full": {"pre_seq_len": None, "method.name": "full", "learning_rate": 1e-3},
     "lora": {"pre_seq_len": None, "method.name": "lora"},
     "ptuning": {"pre_seq_len": 4},
+    "freeze": {
+        "pre_seq_len": None,
+        "method.name": "freeze",
+        "method.freeze.layers": 1,
+        "learning_rate": 1e-3,
+    },
 }
+HALVES = {"bf16": True, "precision.dtype": "bfloat16"}
 LENGTHS = {"max_source_length": 48, "max_target_length": 24}
 
 
@@ -58,10 +65,11 @@ def losses(report: Any) -> list[float]:
 
 @pytest.mark.parametrize(
     ("family", "method"),
-    [("qwen2", "full"), ("llama", "lora"), ("glm", "ptuning"), ("gpt2", "lora")],
+    [("qwen2", "full"), ("llama", "lora"), ("glm", "ptuning"), ("gpt2", "lora"), ("glm", "freeze")],
 )
 def test_a_run_ends_as_it_was_forecast(family, method, other, tmp_path):
-    report = trained(tmp_path, other(family), **METHODS[method], **rows_for_all(tmp_path))
+    chosen = METHODS[method] | (HALVES if method == "freeze" else {})
+    report = trained(tmp_path, other(family), **chosen, **rows_for_all(tmp_path))
     assert report.ended == "finished" and not report.disagreements
     assert (
         report.training_log["actual"]

@@ -45,6 +45,11 @@ BAICHUAN: dict[str, Any] = {
     "model_type": "baichuan", "hidden_size": 512, "intermediate_size": 1408, "vocab_size": 8192,
     "num_hidden_layers": 8, "num_attention_heads": 8, "max_position_embeddings": 4096,
 }  # fmt: skip
+BAICHUAN_13B = BAICHUAN | {"max_position_embeddings": None, "model_max_length": 4096}
+TRANSFORMER: dict[str, Any] = {
+    "model_type": "original-transformer", "d_model": 512, "num_layers": 8, "vocab_size": 8192,
+    "num_attention_heads": 8, "ffn_hidden_dim": 2048,
+}  # fmt: skip
 LORA = {"method.name": "lora", "precision.dtype": "bfloat16", "data.max_length": 512}
 PREFIX = {
     "method.name": "ptuning", "method.prefix.length": 64, "precision.dtype": "float16",
@@ -52,6 +57,9 @@ PREFIX = {
 }  # fmt: skip
 FULL = {"method.name": "full", "precision.mixed": "bf16", "data.max_length": 512}
 AGAIN = {"batch.gradient_checkpointing": True}
+SENTENCES = {
+    "method.name": "full", "data.max_source_length": 512, "data.max_target_length": 128,
+}  # fmt: skip
 CASES = {
     "ChatGLM2, LoRA": (GLM2, LORA),
     "ChatGLM2, prefix": (GLM2, PREFIX),
@@ -68,8 +76,29 @@ CASES = {
     "Llama, all, again": (LLAMA, FULL | AGAIN),
     "Llama, all in float32": (LLAMA, FULL | {"precision.mixed": "no"}),
     "Qwen3, all, foreach": (QWEN3, FULL | {"optim.name": "adamw_torch"}),
+    "Llama, LoRA, amp": (LLAMA, LORA | {"precision.mixed": "bf16"}),
+    "Llama, LoRA, amp in float32": (
+        LLAMA, LORA | {"precision.dtype": "float32", "precision.mixed": "bf16"}
+    ),
+    "Llama, LoRA in float32": (LLAMA, LORA | {"precision.dtype": "float32"}),
+    "Llama, LoRA, eager": (LLAMA, LORA | {"model.attention": "eager"}),
+    "Llama, all, eager": (LLAMA, FULL | {"model.attention": "eager"}),
+    "Llama, all in float16, accumulation": (
+        LLAMA, FULL | {"precision.mixed": "fp16", "batch.accumulation": 4}
+    ),
+    "ChatGLM, all": (GLM, FULL),
+    "ChatGLM2, LoRA, eager": (GLM2, LORA | {"model.attention": "eager"}),
+    "Baichuan-13B, LoRA": (BAICHUAN_13B, LORA),
+    "Baichuan-13B, LoRA, again": (BAICHUAN_13B, LORA | AGAIN),
+    "Baichuan-13B, prefix": (BAICHUAN_13B, PREFIX),
+    "Baichuan-13B, all": (BAICHUAN_13B, FULL),
+    "Transformer, all": (TRANSFORMER, SENTENCES),
+    "Transformer, all, again": (TRANSFORMER, SENTENCES | AGAIN),
+    "Transformer, all, amp": (TRANSFORMER, SENTENCES | {"precision.mixed": "bf16"}),
+    "Transformer, all, no dropout": (TRANSFORMER | {"dropout": 0.0}, SENTENCES),
+    "Transformer, LoRA": (TRANSFORMER, SENTENCES | {"method.name": "lora"}),
     "Qwen3, prefix": (QWEN3, PREFIX | {"precision.dtype": "bfloat16"}),
-}
+}  # fmt: skip
 
 
 def run_of(folder: Path, keys: dict[str, Any], settings: dict[str, Any]) -> Run:

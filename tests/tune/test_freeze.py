@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from foretune.cli import main
 from foretune.errors import UserError
 from foretune.models.loading import load_model
 from foretune.train.foresee import foresee
@@ -111,6 +112,9 @@ def test_a_checkpoint_is_a_model_that_is_gone_on_from_and_evaluated(tmp_path: Pa
     assert whole.disagreements == resumed.disagreements == []
     model = load_model(folder, dtype=torch.float32)
     assert all(torch.equal(value, saved[n].float()) for n, value in model.state_dict().items())
+    assert main(["export", str(folder), str(tmp_path / "exported"), "--dtype", "float32"]) == 0
+    written = load_file(tmp_path / "exported" / "model.safetensors")
+    assert all(torch.equal(written[name], one.float()) for name, one in saved.items())
 
 
 @pytest.mark.parametrize(

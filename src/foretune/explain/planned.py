@@ -33,6 +33,8 @@ from .entry import Entry
 PEAKS = ("run_bytes", "step_bytes")
 """The amounts that are told first, where a value changes them: the last of them before the others.
 """
+STATES = {"gradient_bytes", "adam_bytes", "master_bytes"}
+"""The amounts that are told last: they go with the parameters that train."""
 ON_LENGTHS = {*PEAKS, "activation_bytes", "loss_bytes", "step_tokens", "step_flops"}
 """The amounts that hang on how long the rows are."""
 OF_TENSORS = Words(
@@ -264,7 +266,7 @@ def effect(planned: Planned, entry: Entry) -> Effect | None:
 
 def differences(here: Mapping[str, Amount], other: Mapping[str, Amount]) -> tuple[Change, ...]:
     """The amounts of both that differ visibly: the memory of a step, that of the whole run where it
-    is another, then the one that differs by the largest factor.
+    is another, then the one that differs by the largest factor, and last the states.
     """
     found = (Change(name, amount, other[name]) for name, amount in here.items() if name in other)
     differing = {change.name: change for change in found if change.visible}
@@ -274,9 +276,9 @@ def differences(here: Mapping[str, Amount], other: Mapping[str, Amount]) -> tupl
     return tuple(sorted(differing.values(), key=_telling))
 
 
-def _telling(change: Change) -> tuple[int, float]:
+def _telling(change: Change) -> tuple[int, bool, float]:
     rank = PEAKS.index(change.name) if change.name in PEAKS else -1
-    return -rank, -change.factor
+    return -rank, change.name in STATES, -change.factor
 
 
 def computed_from(planned: Planned, entry: Entry) -> tuple[Amount, ...]:

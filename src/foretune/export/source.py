@@ -85,7 +85,8 @@ def open_source(
         if (beside := _prefix_of(tuned)) is not None:
             raise _no_room(source.config, beside)
     else:
-        source = _of_folder(folder, _prefix_of(tuned), unpack=unpack, progress=progress)
+        beside = _prefix_of(tuned)
+        source = _of_folder(folder, beside, unpack=unpack, asked=dtype, progress=progress)
     if tuned is not None and is_adapter(tuned):
         _merge(source, tuned)
     for key in source.computed:
@@ -153,12 +154,20 @@ def _prefix_of(tuned: Path | None) -> Path | None:
     return tuned if tuned is not None and not is_adapter(tuned) else None
 
 
-def _of_folder(folder: Path, tuned: Path | None, *, unpack: bool, progress: bool) -> Source:
+def _of_folder(
+    folder: Path,
+    tuned: Path | None,
+    *,
+    unpack: bool,
+    asked: torch.dtype | None,
+    progress: bool,
+) -> Source:
     config = load_config(folder)
     written = json.loads((folder / "config.json").read_text("utf-8"))
     if tuned is not None:
         _attach(config, written, tuned)
-    model: Any = load_model(folder, config=config, dtype=_dtype_of(folder), progress=progress)
+    kind = _dtype_of(folder, asked)
+    model: Any = load_model(folder, config=config, dtype=kind, progress=progress)
     if tuned is not None:
         prefix.load(model, tuned)
     held = {key: here(tensor) for key, tensor in model.state_dict().items()}
@@ -197,8 +206,10 @@ def _no_room(config: Any, tuned: Path) -> UserError:
     )
 
 
-def _dtype_of(folder: Path) -> torch.dtype | str:
-    """The number type that most full weights of the files have; config.json may say another."""
+def _dtype_of(folder: Path, asked: torch.dtype | None) -> torch.dtype | str:
+    """The number type that most full weights of the files have; config.json may say another.
+    Float32 where it is asked for and some have it: those that trained beside frozen ones.
+    """
     counts: dict[torch.dtype, int] = {}
     for file in weight_files(folder)[0]:
         try:
@@ -207,6 +218,8 @@ def _dtype_of(folder: Path) -> torch.dtype | str:
                     counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.numel()
         except UNREADABLE:
             return "auto"  # told when it is loaded
+    if asked == torch.float32 and asked in counts:
+        return asked
     return max(counts, key=lambda kind: counts[kind]) if counts else "auto"
 
 

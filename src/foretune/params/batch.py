@@ -25,11 +25,13 @@ class Batch(Section):
 
     accumulation: int = param(1, at_least=1, matters=3, unit="micro batches per optimizer step")
     """Micro batches whose gradients are averaged before the optimizer makes one step. It enlarges
-    the batch without enlarging memory; each micro batch's loss is divided first (since transformers
-    4.46 by the number of trained tokens of all of them), so the gradient is a mean and not a sum.
+    the batch with the activations of one micro batch, while gradients stay between them; each micro
+    batch's loss is divided first (since transformers 4.46 by the number of trained tokens of all of
+    them), so the gradient is a mean and not a sum.
 
-    优化器更新一步之前累积的微批次个数。它增大总批量而不增加显存；每个微批次的损失会先被除以总数（
-    transformers 4.46 起除以全部微批次的训练词元数），因此得到的是平均梯度，而不是梯度之和。
+    优化器更新一步之前累积的微批次个数。它增大总批量，激活显存仍是一个微批次的，只是梯度要一直保
+    留；每个微批次的损失会先被除以总数（transformers 4.46 起除以全部微批次的训练词元数），因此得到的
+    是平均梯度，而不是梯度之和。
     """
 
     eval: int = param(8, at_least=1, matters=2, unit="examples per device")

@@ -8,7 +8,8 @@ A multiplication and an addition are two. The conventions differ in what they do
 - ``deepspeed``: what DeepSpeed's flops profiler prints: the forward pass (``profile``), and twice
   that for the backward pass, whatever is frozen and whatever is recomputed.
 - ``model``: 6 for every parameter that is multiplied and token, and attention in full: what MFU is
-  counted from (Mosaic, torchtitan). ``model_causal`` takes half of attention.
+  counted from (Mosaic, torchtitan). ``model_causal`` takes half of attention. Of an encoder and a
+  decoder each weight meets its own text; only the decoder's attention to its own text is causal.
 - ``hardware``: ``model`` with the recomputation of checkpointing: what HFU is counted from.
 """
 
@@ -21,7 +22,7 @@ from ..params.arch.shape import Shape
 from .counts import all_parameters, output_layer
 from .formula import formula
 from .memory.states import trained
-from .products import REPEATED, attention_flops, product_flops, products
+from .products import REPEATED, attention_flops, product_flops, products, role
 from .setup import Setup
 
 
@@ -63,21 +64,49 @@ def of_head(shape: Shape) -> int:
     return output_layer(shape) or (shape.vocab or 0) * shape.hidden
 
 
+@cache
+def read_by_encoder(shape: Shape) -> tuple[int, int]:
+    """Weights that meet the tokens of the source: those of an encoder's blocks, and the decoder's
+    for keys and values of what that has read.
+    """
+    own = sum(one.num_parameters for one in shape.linears if one.name.startswith("encoder."))
+    crossed = (one for one in shape.linears if "cross" in one.name)
+    return own, sum(one.num_parameters for one in crossed if role(one) in ("key", "value"))
+
+
+def _texts(shape: Shape, setup: Setup) -> tuple[tuple[float, int, int], ...]:
+    """Tokens of a step, the weights of the blocks that each of them meets, and the keys: of the
+    text itself; where there is an encoder, of the source in it, and of the source and the text.
+    """
+    tokens, inside = setup.step_tokens, of_blocks(shape)
+    if not shape.encoder_decoder:
+        return ((tokens, inside, setup.length),)
+    own, crossed = read_by_encoder(shape)
+    length = setup.source or setup.length
+    source = tokens / setup.length * length
+    writes = (tokens, inside - own - crossed, setup.length)
+    return writes, (source, own, length), (source, crossed, setup.length)
+
+
 def flops(shape: Shape, setup: Setup) -> Flops:
     """Operations of one optimizer step over all devices."""
-    tokens, length, layers = setup.step_tokens, setup.length, shape.layers
-    width = shape.heads * shape.head_dim
-    inside, head = of_blocks(shape), of_head(shape)
+    tokens, layers, width = setup.step_tokens, shape.layers, shape.heads * shape.head_dim
+    head, texts = of_head(shape), _texts(shape, setup)
     repeated = REPEATED[setup.checkpointing]
     flash = 0.0 if setup.checkpointing == "selective op" else repeated
-    scores = attention_flops(tokens, length, width) * layers
-    model = model_flops(tokens, inside + head, length, layers, width)
+    causal = attention_flops(tokens, setup.length, width) * layers
+    scores = sum(attention_flops(read, keys, width) * layers for read, _, keys in texts)
+    model = sum(
+        model_flops(read, weights + (0 if at else head), keys, layers, width)
+        for at, (read, weights, keys) in enumerate(texts)
+    )
+    again = sum(product_flops(read, weights) for read, weights, _ in texts)
     return Flops(
         exact=products(shape, setup, head).whole,
         deepspeed=3 * profile(shape, setup).forward * setup.accumulation * setup.parallel.data,
         model=model,
-        model_causal=model - 1.5 * scores,
-        hardware=model + repeated * product_flops(tokens, inside) + flash * scores,
+        model_causal=model - 1.5 * causal,
+        hardware=model + repeated * again + flash * scores,
     )
 
 

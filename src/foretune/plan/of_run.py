@@ -20,7 +20,7 @@ from ..params.setting import COMMAND_LINE, Setting, derived
 from ..text import Said
 from .devices import device_called, measured_cpu
 from .part import part_of
-from .row_length import length_limit, longest, pads, usual_length
+from .row_length import length_limit, longest, longest_source, pads, usual_length, usual_target
 from .setup import (
     AMP,
     FP32,
@@ -54,7 +54,7 @@ def setup_of(run: Run, shape: Shape, facts: Facts, *, stored_bits: int = 0) -> S
     adapter = _adapter(run, shape)
     return Setup(
         length=longest(run, shape, facts),
-        source=run.data.max_source_length if shape.encoder_decoder else 0,
+        source=longest_source(run, shape, facts),
         micro=run.batch.micro,
         accumulation=run.batch.accumulation,
         adapter=adapter,
@@ -74,7 +74,12 @@ def setup_of(run: Run, shape: Shape, facts: Facts, *, stored_bits: int = 0) -> S
 def typical(setup: Setup, run: Run, facts: Facts) -> Setup:
     """The same step at the length of a usual batch: what its time and its operations hang on."""
     length = usual_length(run, facts)
-    return setup if length is None else replace(setup, length=length)
+    if length is None:
+        return setup
+    if setup.source:
+        target = usual_target(facts)
+        return setup if target is None else replace(setup, source=length, length=target)
+    return replace(setup, length=length)
 
 
 # What trains, and in which numbers
@@ -130,6 +135,7 @@ def _adapter(run: Run, shape: Shape) -> Adapter | None:
             targets=every if named == ("all-linear",) else tuple(f".{name}" for name in named),
             dora=run.peft.use_dora,
             dropout=method.lora.dropout > 0,
+            autocast=mixed_of(run) != "no",
             bytes_each=2 if cast else 4,
         )
     return None
@@ -374,19 +380,28 @@ def _kernels(run: Run, shape: Shape, adapter: Adapter | None) -> Kernels:
 # What is assumed
 
 
+def _at_the_limits(run: Run, shape: Shape) -> Words:
+    data, length = run.data, length_limit(run, shape)
+    long = Words(f"{length:,} tokens", f"{length:,} 个词元")
+    if shape.encoder_decoder:
+        source, target = f"{data.max_source_length:,}", f"{data.max_target_length:,}"
+        long = Words(
+            f"{source} tokens of the source and {target} of the target",
+            f"源文本 {source} 个词元、目标文本 {target} 个词元",
+        )
+    return Words(
+        f"every row is as long as its limit allows, {long.en}: the data were not measured "
+        "(foretune plan --tokens)",
+        f"每行都达到长度上限 {long.zh}：没有测量数据（foretune plan --tokens）",
+    )
+
+
 def assumptions(run: Run, shape: Shape, facts: Facts) -> tuple[Words, ...]:
     """What is not known of a run, and what was taken in its place."""
     found: list[Words] = []
     measured = facts.train is not None and facts.train.tokens is not None
     if not measured and not pads(run):
-        length = length_limit(run, shape)
-        found.append(
-            Words(
-                f"every row is as long as its limit allows, {length:,} tokens: the data were not "
-                "measured (foretune plan --tokens)",
-                f"每行都达到长度上限 {length:,} 个词元：没有测量数据（foretune plan --tokens）",
-            )
-        )
+        found.append(_at_the_limits(run, shape))
     if counts_gpus(run) and facts.devices == 1:
         found.append(
             Words(

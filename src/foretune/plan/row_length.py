@@ -22,6 +22,16 @@ def longest(run: Run, shape: Shape, facts: Facts) -> int:
     return length_limit(run, shape)
 
 
+def longest_source(run: Run, shape: Shape, facts: Facts) -> int:
+    """Tokens of the longest row that an encoder reads, padding included; 0 where there is none."""
+    train = facts.train
+    if not shape.encoder_decoder:
+        return 0
+    if train is not None and train.lengths and not pads(run):
+        return max(length for length, _ in train.lengths)
+    return run.data.max_source_length
+
+
 def length_limit(run: Run, shape: Shape) -> int:
     """The most tokens that a row can have: both limits and the end token, or the one limit; of an
     encoder and a decoder the one that reads more.
@@ -68,6 +78,18 @@ def usual_length(run: Run, facts: Facts) -> int | None:
     padded = padded_of(run, facts)
     tokens = train.tokens if padded is None else padded.tokens
     return max(round(tokens / train.examples), 1)
+
+
+def usual_target(facts: Facts) -> int | None:
+    """Tokens of an average row that a decoder reads behind an encoder; None where the data were not
+    measured.
+    """
+    train = facts.train
+    if train is None or train.tokens is None or not train.lengths:
+        return None
+    examples = sum(count for _, count in train.lengths)
+    source = sum(length * count for length, count in train.lengths) / examples
+    return max(round(train.tokens / train.examples - source), 1)
 
 
 def pads(run: Run) -> bool:

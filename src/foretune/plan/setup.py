@@ -130,6 +130,8 @@ class Adapter:
     dropout: bool = False
     bytes_each: int = 4
     """Of a weight of the adapter and of its input; PEFT keeps both in float32."""
+    autocast: bool = False
+    """True where its products are cast to 16 bits (amp), and keep their inputs so."""
     prefix: int = 0
     """Positions that P-Tuning v2 puts before the keys and values of every layer."""
     projection: bool = False
@@ -235,6 +237,11 @@ class Setup:
     def step_tokens(self) -> float:
         """Tokens of one optimizer step, over all devices."""
         return self.micro * self.length * self.accumulation * self.parallel.data
+
+    @property
+    def all_tokens(self) -> float:
+        """Those of a step that go through the model: what an encoder reads counted too."""
+        return self.step_tokens + self.micro * self.source * self.accumulation * self.parallel.data
 
     @property
     def gradients_stay(self) -> bool:

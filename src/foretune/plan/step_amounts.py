@@ -151,9 +151,9 @@ PHASES = {
 }
 FULLEST = {
     "loss": Words("at the loss", "计算损失时"),
-    "last block": Words("at the last block's backward pass", "末块反向时"),
-    "first block": Words("at the first block's backward pass", "首块反向时"),
-    "embedding": Words("at the embedding's backward pass", "词嵌入反向时"),
+    "last block": Words("backward, last block", "末块反向时"),
+    "first block": Words("backward, first block", "首块反向时"),
+    "embedding": Words("backward, embedding", "词嵌入反向时"),
     "optimizer": Words("in the optimizer", "优化器更新时"),
 }
 
@@ -196,9 +196,10 @@ def _of_states(forecast: Forecast, shape: Shape, setup: Setup) -> Iterator[Amoun
     """Weights and states of the whole model, in the types that this run holds them in."""
     numbers, count = setup.precision, trained(shape, setup)
     whole = all_parameters(shape)
-    weights = (whole, bytes_of_model(shape, setup) / whole)
-    yield Amount(weight_bytes, weights, shared_out(forecast, 3))
     beside = 2 if numbers.master else 4  # what trains beside frozen weights, or among them
+    wider = 0 if setup.part is None else count * (beside - numbers.weights)
+    each = (bytes_of_model(shape, setup) + wider) / whole
+    yield Amount(weight_bytes, (whole, each), shared_out(forecast, 3))
     each = numbers.gradients if setup.full else beside
     yield Amount(gradient_bytes, (count, each), shared_out(forecast, 2))
     if forecast.run.optim.name in PLAIN_ADAM:

@@ -169,8 +169,12 @@ def step_time(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted = F
 def utilisation(
     shape: Shape, setup: Setup, hardware: Hardware, seconds: float
 ) -> tuple[float, float]:
-    """MFU and HFU of a step that takes so many seconds."""
+    """MFU and HFU of a step that takes so many seconds. Where a part of the model trains, of the
+    products that are made: most of the 6 FLOPs a parameter are not.
+    """
     counted = flops(shape, setup)
+    if setup.part is not None:
+        counted = replace(counted, model=counted.exact, hardware=counted.exact)
     most = hardware.tera(compute=min(setup.precision.compute, 2)) / hardware.clock * 1e12
     most *= setup.parallel.devices * seconds
     return counted.model / most, counted.hardware / most
@@ -178,7 +182,7 @@ def utilisation(
 
 def tokens_per_second(setup: Setup, seconds: float) -> float:
     """Tokens of one GPU in a second."""
-    return setup.step_tokens / seconds / setup.parallel.devices
+    return setup.all_tokens / seconds / setup.parallel.devices
 
 
 def _passes(shape: Shape, setup: Setup) -> float:

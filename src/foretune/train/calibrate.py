@@ -98,7 +98,7 @@ def from_figures(
         raise _nothing_to_hold_against(expected)
     if seconds is None:
         assert tokens_per_second is not None, "one of the two is given"
-        seconds = usual.step_tokens / tokens_per_second
+        seconds = usual.all_tokens / tokens_per_second
     return Measured(
         stack=stack,
         when=datetime.now().isoformat(sep=" ", timespec="seconds"),

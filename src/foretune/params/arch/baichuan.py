@@ -304,6 +304,7 @@ class Baichuan(Prefixed):
             prefix_inputs=self.hidden_size,
             prefix_place="model",
             default_lora_targets=("W_pack",),
+            alibi=has_alibi(self),
             quantised=("W_pack", "o_proj", "gate_proj", "up_proj", "down_proj"),
         )
 

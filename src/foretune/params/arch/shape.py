@@ -79,6 +79,10 @@ class Shape:
     """True where a part of what attention and feed-forward block put out is zeroed in training."""
     capped: bool = False
     """True where the scores of attention are bounded by a tanh, and so written out."""
+    alibi: bool = False
+    """True where positions enter as a number added to each score of attention, not as angles."""
+    relu: bool = False
+    """True where the feed-forward block's activation is ReLU, whose gradient needs its output."""
     encoder_decoder: bool = False
     """True where an encoder reads the prompt and a decoder writes the answer, each in blocks of its
     own; ``layers`` are those of one of them."""

@@ -171,6 +171,7 @@ class Transformer(Architecture):
             default_lora_targets=("q_proj", "v_proj"),
             quantised=(),
             encoder_decoder=True,
+            relu=True,
             dropout=self.dropout > 0,
         )
 

@@ -11,13 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 
-from ...params.arch.shape import Shape
+from ...params.arch.shape import Linear, Shape
 from ..formula import formula
-from ..part import begins_at, shares
-from ..products import role
+from ..part import Part, begins_at, names_of, shares, trains_in_front
+from ..products import FIRST_NORMS, role
 from ..setup import Setup
+from .attention import in_one_product, of_source, of_text, reads_source, scores, shares_inputs
 from .buffers import CHUNKS
 from .collectives import ordered, ring
+from .halves import halves
 
 
 @formula("bytes")
@@ -36,35 +38,6 @@ def kept_by_norms(tokens: float, hidden: float, norms: int, per_element: float) 
     一个块中各归一化层为反向传播保留的输入和输出。
     """
     return tokens * hidden * norms * per_element
-
-
-@formula("bytes")
-def kept_by_attention(
-    tokens: float, queries: float, keys: float, heads: float, bytes_each: int
-) -> float:
-    """Queries, keys, values and outputs of attention, and a float32 sum for every head.
-
-    注意力的查询、键、值与输出，以及每个头一个 float32 的归一化系数。
-    """
-    return tokens * (bytes_each * (2 * queries + 2 * keys) + 4 * heads)
-
-
-@formula("bytes")
-def kept_scores(tokens: float, length: float, heads: float, per_score: float) -> float:
-    """Attention weights of every head over the whole length, where the kernel keeps them.
-
-    每个头在整个长度上的注意力权重（仅当所用的实现保留它们时）。
-    """
-    return tokens * length * heads * per_score
-
-
-@formula("bytes")
-def kept_mask(tokens: float, keys: float, bytes_each: int) -> float:
-    """The mask of attention as numbers that are added to the scores, the same for every head.
-
-    加到分数上的注意力掩码（数值形式），各头共用。
-    """
-    return tokens * keys * bytes_each
 
 
 @formula("bytes")
@@ -155,20 +128,11 @@ def block(shape: Shape, setup: Setup) -> Block:
     """What one block keeps when all of it is kept."""
     kernels, numbers, tokens = setup.kernels, setup.precision, setup.tokens
     split = setup.parallel.tensor
-    keys = shape.heads if kernels.repeats_keys else shape.kv_heads
-    copies = (3 if kernels.gated else 1) + setup.full
-    prefix = 0 if setup.adapter is None else setup.adapter.prefix
+    copies = (3 if kernels.gated else 1) + (setup.full and not shape.relu)
     return Block(
         norms=_norms(shape, setup),
-        attention=_joined(shape, setup)
-        + kept_by_attention(
-            tokens,
-            shape.heads * shape.head_dim / split,
-            keys * shape.head_dim / split * (1 + prefix / setup.length),
-            shape.heads / split,
-            numbers.compute,
-        ),
-        scores=_scores(shape, setup),
+        attention=of_text(shape, setup) + of_source(shape, setup),
+        scores=scores(shape, setup),
         feed_forward=kept_by_feed_forward(
             tokens, inner(shape) / split, copies - _recomputed(setup), numbers.compute
         )
@@ -194,27 +158,51 @@ def _recomputed(setup: Setup) -> int:
 def _norms(shape: Shape, setup: Setup) -> float:
     kernels, numbers = setup.kernels, setup.precision
     tokens, local = setup.tokens, setup.tokens / spread(setup)
-    output = numbers.compute if setup.full or _shares_inputs(setup) else 0
-    if kernels.compiled or kernels.layer_norm:
-        inside = numbers.residual
-    elif numbers.residual == 4:
-        inside = 4 + (4 if setup.full else 0)
-    else:
-        inside = 4 + (numbers.compute if setup.full else 0)
+    output = numbers.compute * (kernels.norms if setup.full else _shared_norms(shape, setup))
     if numbers.autocast and not kernels.compiled:  # each linear casts its input for itself
-        output *= _behind_norms(shape) / 2
-    kept = kept_by_norms(local, shape.hidden, kernels.norms, inside)
-    mask = 2 * shape.hidden * local if kernels.dropout else 0
+        output *= _behind_norms(shape) / kernels.norms
+    kept = kept_by_norms(local, shape.hidden, kernels.norms, _inside_norm(setup))
+    dropped = kernels.dropout or shape.dropout
+    mask = kernels.norms * shape.hidden * local if dropped else 0
     each = 4 + (numbers.compute if setup.full else 0)
     of_heads = kept_by_norms(tokens, _normed_heads(shape) / setup.parallel.tensor, 1, each)
-    return kept + of_heads + kept_by_norms(tokens, shape.hidden, kernels.norms, output) + mask
+    return kept + of_heads + kept_by_norms(tokens, shape.hidden, 1, output) + mask
+
+
+def _inside_norm(setup: Setup) -> int:
+    """Bytes of an element that a norm keeps of its input, in float32 where it is written out, and
+    of what it multiplies with its weight.
+    """
+    numbers = setup.precision
+    if setup.kernels.compiled or setup.kernels.layer_norm:
+        return numbers.residual
+    return 4 + (numbers.residual if setup.full else 0)
+
+
+def _shared_norms(shape: Shape, setup: Setup) -> int:
+    """Norms of a block whose output LoRA keeps, itself and no copy."""
+    if setup.adapter is None or not shares_inputs(setup):
+        return 0
+    adapted = (one for one in setup.adapter.adapted(shape) if _is_behind(one))
+    return len({(role(one) == "into", "cross" in one.name) for one in adapted})
+
+
+def outside(shape: Shape, setup: Setup) -> float:
+    """What the last norm keeps, and the output layer where its weight trains."""
+    local = setup.tokens / spread(setup)
+    output = setup.precision.compute if setup.full else 0
+    kept = kept_by_norms(local, shape.hidden, 1, _inside_norm(setup))
+    return kept + kept_by_norms(setup.tokens, shape.hidden, 1, output)
 
 
 @cache
 def _behind_norms(shape: Shape) -> int:
     """Linears of a block that take what a norm puts out."""
-    first = {one.name: role(one) for one in shape.linears}
-    return sum(what not in ("out", "down") for what in first.values())
+    return sum(_is_behind(one) for one in {one.name: one for one in shape.linears}.values())
+
+
+def _is_behind(one: Linear) -> bool:
+    return role(one) not in ("out", "down") and not reads_source(one)
 
 
 @cache
@@ -233,85 +221,42 @@ def first_norm(shape: Shape, setup: Setup) -> float:
     return kept_by_norms(setup.tokens / spread(setup), shape.hidden, 1, each)
 
 
-def _mask(shape: Shape, setup: Setup, keys: int) -> float:
-    """The mask that a prefix needs, as the numbers that the kernel takes, made anew in each block:
-    for every row, or in transformers' own models once for all. ChatGLM-6B's is made of numbers,
-    and copied only where the kernel wants longer rows.
-    """
-    if setup.kernels.layer_norm and keys % 8 == 0:
-        return 0.0
-    tokens = setup.tokens if _in_one_product(shape) else setup.length
-    return kept_mask(tokens, keys, setup.precision.compute)
-
-
-def _joined(shape: Shape, setup: Setup) -> float:
-    """Queries and keys as one product with the values puts them out: they are turned to their
-    positions into others, and stay since the values lie between them. A prefix copies the values.
-    What attention puts out then lies head by head, and is copied for the product behind it.
-    """
-    if setup.adapter is not None and setup.adapter.prefix:
-        return 0.0
-    if not _in_one_product(shape):
-        return 0.0
-    copied = shape.heads if setup.full else 0
-    width = (shape.heads + shape.kv_heads + copied) * shape.head_dim / setup.parallel.tensor
-    return setup.tokens * width * setup.precision.compute
-
-
-@cache
-def _in_one_product(shape: Shape) -> bool:
-    """Whether queries, keys and values come out of one product."""
-    return any(role(one) == "all three" for one in shape.linears)
-
-
 def made_prefix(shape: Shape, setup: Setup) -> float:
     """What dropout has left of the prefix of every row. With checkpointing the prefix itself too,
     in float32, since it goes into every block; and in models of transformers' own, to whose layers
     it is handed.
     """
     positions = 0 if setup.adapter is None else setup.adapter.prefix
-    own = setup.checkpointing == "none" and _in_one_product(shape)
+    own = setup.checkpointing == "none" and in_one_product(shape)
     each = 1 if own else 1 + 4
     return kept_prefix(setup.micro, positions, shape.prefix_width, each)
 
 
-def _shares_inputs(setup: Setup) -> bool:
-    """Whether LoRA keeps what the norms put out, and no copy of its own."""
-    adapter = setup.adapter
-    if adapter is None or not adapter.rank or adapter.dropout:
-        return False
-    return adapter.bytes_each == setup.precision.compute
-
-
-def _scores(shape: Shape, setup: Setup) -> float:
-    kernels, numbers = setup.kernels, setup.precision
-    positions = setup.length + (0 if setup.adapter is None else setup.adapter.prefix)
-    if kernels.attention != "eager":
-        return _mask(shape, setup, positions) if positions > setup.length else 0.0
-    per_score = 4 + (numbers.compute if numbers.compute < 4 else 0)
-    if kernels.dropout:
-        per_score += numbers.compute + 1
-    if kernels.old_scores:
-        per_score += 4
-    heads = shape.heads / setup.parallel.tensor
-    return kept_scores(setup.tokens, positions, heads, per_score)
-
-
 def _adapters(shape: Shape, setup: Setup) -> float:
-    adapter = setup.adapter
-    if adapter is None or not adapter.rank:
+    if setup.adapter is None or not setup.adapter.rank:
         return 0.0
-    adapted = adapter.adapted(shape)
-    of_model = adapter.bytes_each == setup.precision.compute
-    per_element = (adapter.bytes_each + 1) if adapter.dropout else adapter.bytes_each
+    adapted = setup.adapter.adapted(shape)
+    of_source = tuple(one for one in adapted if reads_source(one))
+    of_text = tuple(one for one in adapted if one not in of_source) if of_source else adapted
+    kept = _by_adapted(of_text, shape, setup, setup.tokens)
+    if of_source:
+        kept += _by_adapted(of_source, shape, setup, setup.micro * setup.source)
+    return kept / setup.parallel.tensor
+
+
+def _by_adapted(adapted: tuple[Linear, ...], shape: Shape, setup: Setup, tokens: float) -> float:
+    adapter, compute = setup.adapter, setup.precision.compute
+    assert adapter is not None
+    kept = compute if adapter.autocast else adapter.bytes_each
+    of_model = adapter.bytes_each == compute
     own = sum(one.inputs for one in adapted if adapter.dropout or not of_model)
     if not own:  # only the input of the last matrix is kept by nobody else
         own = sum(one.inputs for one in adapted if one.inputs == shape.ffn != shape.hidden)
-    ranks = len(adapted) * adapter.rank * adapter.bytes_each
+    ranks = len(adapted) * adapter.rank * kept
     if adapter.dora:
         outputs = sum(one.outputs for one in adapted)
-        ranks += kept_by_dora(1, outputs, setup.precision.compute, adapter.bytes_each)
-    return kept_by_adapters(setup.tokens, own, per_element, ranks) / setup.parallel.tensor
+        ranks += kept_by_dora(1, outputs, compute, kept)
+    return kept_by_adapters(tokens, own, kept + adapter.dropout, ranks)
 
 
 def kept_by_block(shape: Shape, setup: Setup, whole: float) -> float:
@@ -338,19 +283,59 @@ def kept_by_block(shape: Shape, setup: Setup, whole: float) -> float:
     return kept
 
 
-def kept_by_blocks(shape: Shape, setup: Setup) -> tuple[float, float]:
-    """Bytes that a block keeps on average until its backward pass, and all that the fullest one has
-    inside. Where a part trains, blocks in front of it keep nothing, and those behind it what frozen
-    ones do; a block of which some linears train is counted between the two, by their inputs.
+def kept_by_blocks(shape: Shape, setup: Setup) -> tuple[float, tuple[float, float]]:
+    """Bytes that a block keeps on average until its backward pass (one of the encoder and one of
+    the decoder, where there are both), and all that the fullest of the first kind has inside, and
+    of the last.
+    """
+    found = [_kept_by_kind(*one) for one in halves(shape, setup)]
+    return sum(kept for kept, _ in found), (found[0][1], found[-1][1])
+
+
+def _kept_by_kind(shape: Shape, setup: Setup) -> tuple[float, float]:
+    """What a block keeps, and what the fullest has inside. Where a part trains, blocks in front of
+    it keep nothing, and those behind it what frozen ones do; a block of which some linears train is
+    counted between the two, by their inputs.
     """
     whole = block(shape, setup).total
     if setup.part is None:
         return kept_by_block(shape, setup, whole), whole
-    trained = block(shape, replace(setup, part=None)).total
-    first = begins_at(shape, setup.part, checkpointing=setup.checkpointing != "none")
+    trained = block(shape, replace(setup, part=None)).total + _cast_for_each(shape, setup)
+    again = setup.checkpointing != "none"
+    first = begins_at(shape, setup.part, checkpointing=again)
     mixed = [whole + share * (trained - whole) for share in shares(shape, setup.part)[first:]]
-    kept = sum(kept_by_block(shape, setup, one) for one in mixed) / max(shape.layers, 1)
-    return kept, max(mixed, default=0.0)
+    kept = sum(kept_by_block(shape, setup, one) for one in mixed)
+    if mixed and not again:
+        kept -= _in_front_of_what_trains(shape, setup, setup.part, first)
+    return kept / max(shape.layers, 1), max(mixed, default=0.0)
+
+
+def _cast_for_each(shape: Shape, setup: Setup) -> float:
+    """Copies that the linears of a block make of what its float32 norms put out, each its own, but
+    for those that are counted as the norms' outputs.
+    """
+    numbers, kernels = setup.precision, setup.kernels
+    one_type = numbers.compute == 4 or numbers.autocast or numbers.master or kernels.compiled
+    named = () if setup.part is None else setup.part.modules
+    if one_type or (named and not any("norm" in one or one.startswith("ln_") for one in named)):
+        return 0.0
+    more = _behind_norms(shape) - kernels.norms
+    return kept_by_norms(setup.tokens, shape.hidden, more, numbers.compute)
+
+
+def _in_front_of_what_trains(shape: Shape, setup: Setup, part: Part, first: int) -> float:
+    """What the first block that trains need not keep: its norm and its attention, as far as they
+    stand in front of all that does. Nothing where the embedding trains.
+    """
+    own = [name for name in names_of(shape, part) if f".{first}." in name]
+    if trains_in_front(shape, part) or any(norm in name for name in own for norm in FIRST_NORMS):
+        return 0.0
+    frozen = block(shape, setup)
+    norm = frozen.norms / max(setup.kernels.norms, 1)
+    attending = {one.name for one in shape.linears if role(one) not in ("into", "down")}
+    if any(f"{name.replace('{i}', str(first))}.weight" in own for name in attending):
+        return norm
+    return norm + frozen.attention + frozen.scores
 
 
 def working(shape: Shape, setup: Setup) -> float:

@@ -20,8 +20,18 @@ from ..flops import of_blocks
 from ..part import Part, begins_at, head_trains, trained_linears, trains_in_front
 from ..setup import Setup
 from . import buffers
-from .activations import first_norm, kept_by_blocks, loss, made_prefix, spread, working
+from .activations import (
+    block_inputs,
+    first_norm,
+    kept_by_blocks,
+    loss,
+    made_prefix,
+    outside,
+    working,
+)
+from .attention import made_mask
 from .collectives import idle
+from .halves import embedded, halves
 from .stages import Stage, part_of_model, stages
 from .states import (
     bytes_of_model,
@@ -249,22 +259,24 @@ def _moments(shape: Shape, setup: Setup, stage: Stage, held: Parts) -> dict[str,
     if summed and setup.parallel.sums_whole:
         earlier, later = _whole_gradients(shape, setup), 0.0
     outer = _outer_gradients(shape, setup, stage)
-    (of_block, whole), inside = kept_by_blocks(shape, setup), working(shape, setup)
+    kept_each, (first_whole, last_whole) = kept_by_blocks(shape, setup)
+    kinds = halves(shape, setup)
+    insides = [working(*one) for one in kinds]
+    unpacked = 0.0
     if setup.packing is not None:
         largest = min(buffers.largest_matrix(shape), setup.packing.piece or math.inf)
-        inside += buffers.dequantised_bytes(largest, numbers.compute)
+        unpacked = buffers.dequantised_bytes(largest, numbers.compute)
     if setup.adapter is not None and setup.adapter.dora:
         widest = max((one.inputs * one.outputs for one in setup.adapter.adapted(shape)), default=0)
         each = setup.adapter.bytes_each
         held = held.and_(temporary=buffers.dora_bytes(widest, numbers.compute, each))
-    kept = of_block * stage.blocks * stage.waiting
-    local = setup.tokens / spread(setup)
-    edge = shape.hidden * (local * numbers.residual + setup.tokens * numbers.compute)
-    edge += made_prefix(shape, setup) - (first_norm(shape, setup) if stage.embedding else 0.0)
+    kept = kept_each * stage.blocks * stage.waiting
+    edge = _edge(shape, setup, stage)
     begun = held.and_(gradients=earlier, activations=kept + edge)
     last = held.and_(gradients=earlier + later)
     done = held.and_(gradients=gradients if not setup.gradients_stay else 0.0)
     of_head, casts = _casts(shape, setup, stage)
+    own = 0.0 if buffers.gathers(setup) else _of_block(kinds[0][0], setup)
     again, one_block = setup.checkpointing != "none", casts / max(stage.blocks, 1)
     chunked = setup.kernels.loss in ("chunked", "fused")
     scores = loss(shape, setup) if stage.head else 0.0
@@ -275,16 +287,26 @@ def _moments(shape: Shape, setup: Setup, stage: Stage, held: Parts) -> dict[str,
             + (2 * outer.head if chunked else 0.0),
         ),
         "last block": begun.and_(
-            activations=whole if again else 0.0,
-            temporary=(one_block if again else casts) + inside + outer.head,
+            activations=last_whole if again else 0.0,
+            temporary=(one_block if again else casts) + insides[-1] + unpacked + outer.head,
         ),
         "first block": last.and_(
-            gradients=-min(outer.not_yet, later), activations=whole,
-            temporary=inside + one_block,
+            gradients=-min(outer.not_yet + own, later), activations=first_whole,
+            temporary=insides[0] + unpacked + one_block,
         ),
         "embedding": done.and_(temporary=outer.twice),
         "optimizer": done.and_(temporary=_stepping(shape, setup)),
     }  # fmt: skip
+
+
+def _edge(shape: Shape, setup: Setup, stage: Stage) -> float:
+    """What is kept in front of the blocks of a stage and behind them."""
+    if shape.encoder_decoder:
+        head = setup.precision.compute if setup.full and setup.precision.autocast else 0
+        return embedded(shape, setup) + block_inputs(setup.tokens, shape.hidden, 1, head)
+    unneeded = first_norm(shape, setup) if stage.embedding else 0.0
+    made = made_mask(shape, setup) + made_prefix(shape, setup)
+    return outside(shape, setup) + made - unneeded
 
 
 def _casts(shape: Shape, setup: Setup, stage: Stage) -> tuple[float, float]:
@@ -316,6 +338,13 @@ def _casts_of_part(shape: Shape, setup: Setup, part: Part) -> tuple[float, float
     first = begins_at(shape, part, checkpointing=setup.checkpointing != "none")
     through = of_blocks(shape) * (1 - first / max(shape.layers, 1))
     return head * numbers.compute, through * numbers.compute
+
+
+def _of_block(shape: Shape, setup: Setup) -> float:
+    """Gradients of the weights of one block, which are not there while it is taken back."""
+    if not setup.full:
+        return 0.0
+    return buffers.block_parameters(shape) * setup.precision.gradients / setup.parallel.tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

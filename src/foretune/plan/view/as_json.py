@@ -102,7 +102,7 @@ def _tokens(forecast: Forecast) -> Part:
         return None
     measured = train is not None and train.tokens is not None
     steps = forecast.length.steps if forecast.length is not None else None
-    in_step = None if usual is None else round(usual.step_tokens)
+    in_step = None if usual is None else round(usual.all_tokens)
     padded = padded_of(forecast.run, forecast.facts)
     return {
         "measured": measured,
@@ -115,6 +115,8 @@ def _tokens(forecast: Forecast) -> Part:
         "trained_in_all": forecast.tokens_trained,
         "length_of_longest_batch": None if forecast.setup is None else forecast.setup.length,
         "length_of_usual_batch": None if usual is None else usual.length,
+        "source_of_longest_batch": (forecast.setup and forecast.setup.source) or None,
+        "source_of_usual_batch": (usual and usual.source) or None,
         "per_step": in_step,
         "in_all_steps": None if in_step is None or steps is None else in_step * steps,
     }
@@ -190,7 +192,7 @@ def _flops(forecast: Forecast) -> Part:
     steps = forecast.length.steps if forecast.length is not None else None
     return {
         convention: {
-            "per_token": value / usual.step_tokens,
+            "per_token": value / usual.all_tokens,
             "per_step": value,
             "in_all": None if steps is None else value * steps,
         }

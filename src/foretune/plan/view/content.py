@@ -14,6 +14,7 @@ from ..memory.part_names import PARTS
 from ..memory.peak import Memory, Parts
 from ..parameters import added_weights
 from ..remarks import remarks
+from ..setup import Setup
 from ..step_time import tokens_per_second, utilisation
 from ..verdict import SAID
 from .quantities import duration, hours, operations
@@ -157,21 +158,22 @@ def _rows(forecast: Forecast, language: str) -> Section | None:
     say, usual, length = Say(language), forecast.usual, forecast.length
     if usual is None or not forecast.run.launch.train:
         return None
+    of_row = _row_tokens(usual, say)
+    longest = None if forecast.setup is None else _row_tokens(forecast.setup, say)
+    of_all = f"({usual.source:,} + {usual.length:,})" if usual.source else f"{usual.length:,}"
     lines = [
         (
             say("tokens of a row", "每行词元"),
-            f"{usual.length:,}"
+            of_row
             + (
-                say(" (longest batch ", "（最长批次 ")
-                + f"{forecast.setup.length:,}"
-                + say(")", "）")
-                if forecast.setup is not None and forecast.setup.length != usual.length
+                say(" (longest batch ", "（最长批次 ") + longest + say(")", "）")
+                if longest not in (None, of_row)
                 else ""
             ),
         ),
         (
             say("tokens of a step", "每步词元"),
-            f"{number(usual.step_tokens)} = {usual.micro} × {usual.length:,} × "
+            f"{number(usual.all_tokens)} = {usual.micro} × {of_all} × "
             f"{usual.accumulation} × {usual.parallel.data}",
         ),
     ]
@@ -180,10 +182,19 @@ def _rows(forecast: Forecast, language: str) -> Section | None:
         lines.append(
             (
                 say("tokens in all", "全程词元"),
-                say("about ", "约 ") + number(round(usual.step_tokens * length.steps)),
+                say("about ", "约 ") + number(round(usual.all_tokens * length.steps)),
             )
         )
     return Section(name="steps", title=say("steps and tokens", "步数与词元"), lines=tuple(lines))
+
+
+def _row_tokens(setup: Setup, say: Say) -> str:
+    """Tokens of a row, those that an encoder reads apart."""
+    if not setup.source:
+        return f"{setup.length:,}"
+    return f"{setup.source:,}{say(' of the source', '（源）')} + {setup.length:,}" + say(
+        " of the target", "（目标）"
+    )
 
 
 def _of(forecast: Forecast) -> tuple[str, str | None, int | None]:
@@ -277,7 +288,7 @@ def _flops(forecast: Forecast, language: str) -> Section | None:
         return None
     lines: list[tuple[str, str]] = []
     for name, value in asdict(found).items():
-        a_token = operations(value / usual.step_tokens)
+        a_token = operations(value / usual.all_tokens)
         told = say(f"{operations(value)} a step, {a_token} a token", f"每步 {operations(value)}，"
                    f"每词元 {a_token}")  # fmt: skip
         if forecast.length is not None:

@@ -31,7 +31,7 @@ from ...files import content_hash, own_folder, write_whole
 from ...formats.model_config import config_path
 from ...params.arch.shape import Shape
 from ...params.run import Run
-from ...plan.of_run import longest, mixed_of, program_of
+from ...plan.of_run import longest, longest_source, mixed_of, program_of
 
 LIBRARIES = ("torch", "transformers", "peft", "accelerate")
 DECIDES = ("model", "method", "precision", "optim", "batch")
@@ -90,10 +90,8 @@ def step_of(run: Run, facts: Facts, shape: Shape | None) -> Step:
     source = 0
     if shape is None:
         length = data.max_length or data.max_source_length + data.max_target_length + 1
-    elif shape.encoder_decoder:
-        length, source = data.max_target_length, data.max_source_length
     else:
-        length = longest(run, shape, facts)
+        length, source = longest(run, shape, facts), longest_source(run, shape, facts)
     return Step(micro=batch.micro, length=length, source=source, accumulation=batch.accumulation)
 
 
