@@ -15,6 +15,7 @@ from foretune.params.arch.shape import Shape
 from foretune.params.arch.transformer import Transformer
 from foretune.params.run import Run
 from foretune.plan import setup as plan
+from foretune.plan.devices import device_named
 from foretune.plan.flops import flops
 from foretune.plan.forecast import forecast
 from foretune.plan.memory.activations import block, kept_by_blocks
@@ -22,6 +23,7 @@ from foretune.plan.memory.attention import made_mask
 from foretune.plan.memory.peak import memory
 from foretune.plan.products import attention_flops
 from foretune.plan.setup import Adapter, Kernels, Setup
+from foretune.plan.step_time import Hardware, step_time
 from foretune.plan.view import laid_out
 
 MIB = 2**20
@@ -114,6 +116,13 @@ def test_measured_data_give_both_lengths(planned: Callable[[Facts], Callable[[st
     told = planned(Facts(transformers="5.23.0", train=train))("text")
     assert "(longest batch 300 of the source + 128 of the target)" in told
     assert " + 20 of the target" in told
+
+
+def test_a_longer_source_takes_longer():
+    hardware = Hardware(device=device_named("A100 80GB"))
+    times = [step_time(SHAPE, replace(STEP, source=source), hardware) for source in (512, 4096)]
+    assert times[1].products > 3 * times[0].products
+    assert times[1].attention > 8 * times[0].attention
 
 
 def baichuan_13b() -> Shape:

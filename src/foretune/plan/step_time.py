@@ -18,6 +18,7 @@ from .devices import Device, devices
 from .fitted import FITTED, Fitted
 from .flops import attention_flops, flops, of_blocks, of_head, product_flops
 from .formula import formula
+from .memory.halves import halves
 from .memory.states import trained
 from .part import head_trains, passed, trained_linears
 from .products import role
@@ -138,9 +139,10 @@ def step_time(shape: Shape, setup: Setup, hardware: Hardware, fitted: Fitted = F
     """Seconds of one optimizer step."""
     parallel = setup.parallel
     rounds, stages = setup.accumulation, parallel.pipeline
-    products = _products(shape, setup, hardware, fitted) / stages
-    attention = _attention(shape, setup, hardware, fitted) / stages
-    traffic = _traffic(shape, setup, hardware, fitted) / stages
+    kinds = halves(shape, setup)
+    products = sum(_products(*one, hardware, fitted) for one in kinds) / stages
+    attention = sum(_attention(*one, hardware, fitted) for one in kinds) / stages
+    traffic = sum(_traffic(*one, hardware, fitted) for one in kinds) / stages
     work = products + attention + traffic
     starting = max(fitted.launch * shape.layers / stages - work, 0.0)
     sent = _tensor_parallel(shape, setup, hardware, fitted) / stages

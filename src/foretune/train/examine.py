@@ -33,6 +33,7 @@ T = TypeVar("T")
 
 NOTHING_ELSE = Said("nothing else is asked for", "没有要求做别的")
 
+
 def examine(
     run: Run,
     problems: Iterable[Problem] = (),

@@ -40,12 +40,14 @@ def halves(shape: Shape, setup: Setup) -> tuple[tuple[Shape, Setup], ...]:
 
 @cache
 def _parts(shape: Shape) -> tuple[Shape, Shape]:
-    """The model with the weights of its encoder alone, and with those of its decoder."""
+    """The model with the weights of its encoder alone, which scores no vocabulary, and with those
+    of its decoder.
+    """
     of_encoder, of_decoder = (
         tuple(one for one in shape.weights if one.name.startswith(name))
         for name in ("encoder.", "decoder.")
     )
-    return replace(shape, weights=of_encoder), replace(shape, weights=of_decoder)
+    return replace(shape, weights=of_encoder, vocab=0), replace(shape, weights=of_decoder)
 
 
 def embedded(shape: Shape, setup: Setup) -> float:
