@@ -15,6 +15,7 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small products are many times slower in threads
+os.environ["COLUMNS"] = "100"  # lines wrap at the terminal; a test that cares says how wide it is
 
 
 @pytest.fixture(scope="session", autouse=True)
