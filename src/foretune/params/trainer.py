@@ -351,8 +351,8 @@ class Trainer(Section):
         "every_save"
     )
     """What transformers' own Trainer uploads, and when: the model at the end, the model at every
-    save, that with the last checkpoint to resume from, or all checkpoints. It has no effect in
-    foretune, which uploads the last checkpoint, once, when training is done.
+    save, that with the last checkpoint to resume from, or all checkpoints. No effect: foretune
+    uploads the last checkpoint, once, when training is done.
 
     transformers 自带的 Trainer 上传什么、何时上传：结束时上传模型，每次保存都上传模型，再加上可用于
     继续训练的最新检查点，或上传全部检查点。在 foretune 中无作用：训练结束后只上传一次最后的检查点。
@@ -360,7 +360,7 @@ class Trainer(Section):
 
     hub_always_push: bool = param(False)
     """In transformers' own Trainer: upload every checkpoint, even while the upload of the one
-    before is still going on. It has no effect in foretune, which uploads once.
+    before is still going on. No effect: foretune uploads once.
 
     在 transformers 自带的 Trainer 中：即使上一个检查点还没传完，也照样上传下一个。在 foretune 中无
     作用：只上传一次。

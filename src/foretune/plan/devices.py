@@ -83,10 +83,6 @@ class Device:
         return self.bf16 is not None
 
     @property
-    def has_tf32(self) -> bool:
-        return self.tf32 is not None
-
-    @property
     def has_flash_attention(self) -> bool:
         """Whether FlashAttention 2 runs on it (NVIDIA since Ampere)."""
         return self.generation is not None and self.generation >= AMPERE

@@ -4,7 +4,6 @@ which way of counting gives the steps, and what may have trained.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -107,8 +106,3 @@ def candidates(trainable: int, models: Iterable[tuple[str, Family]]) -> Iterator
             likely = size is None or int(size[0]) <= most
             if likely and (isinstance(family, Prefixed) or not prefix):
                 yield Candidate(name, family.shape.num_parameters, found)
-
-
-def finite(values: Iterable[float]) -> list[float]:
-    """Those that are numbers."""
-    return [value for value in values if math.isfinite(value)]

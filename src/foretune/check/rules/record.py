@@ -369,3 +369,39 @@ def trackers_are_given_nothing(it: Subject) -> Iterator[Found]:
             ),
             fix=both("write logging_strategy steps", "写 logging_strategy steps"),
         )
+
+
+@rule(
+    "W112",
+    "trainer.hub_strategy",
+    "trainer.hub_always_push",
+    severity="note",
+    source="foretune.train.hub: the last checkpoint is uploaded, once, when training is done",
+    flags=Example({**DATA, "trainer.push_to_hub": True, "trainer.hub_strategy": "all_checkpoints"}),
+    allows=Example({**DATA, "trainer.push_to_hub": True, "trainer.hub_strategy": "end"}),
+)
+def what_is_uploaded_is_not_chosen(it: Subject) -> Iterator[Found]:
+    """Saves on the way are not uploaded here, whatever is asked for: whoever relies on the hub for
+    them has none when the run breaks off.
+
+    无论怎样设置，这里都不会在训练途中上传检查点：指望 hub 上留有中途检查点的人，训练中断时那里什么
+    也没有。
+    """
+    asked = {
+        "trainer.hub_strategy": it.get("trainer.hub_strategy") != "end",
+        "trainer.hub_always_push": it.get("trainer.hub_always_push"),
+    }
+    for path, differs in asked.items():
+        if differs and it.written(path) and it.get("trainer.push_to_hub"):
+            name = path.partition(".")[2]
+            yield it.found(
+                path,
+                both(
+                    f"{name} {it.get(path)}: the last checkpoint is uploaded, at the end",
+                    f"{name} 为 {it.get(path)}：只在结束时上传最后的检查点",
+                ),
+                fix=both(
+                    "leave it out, and keep the output folder where it outlives the machine",
+                    "去掉它，并把输出文件夹放在不会随机器消失的地方",
+                ),
+            )

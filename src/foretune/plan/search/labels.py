@@ -44,7 +44,11 @@ def _words(choice: Choice, say: Say, tells: Callable[[str], bool]) -> Iterator[s
     if tells("method"):
         yield say.words(METHODS[choice.method])
     if tells("quantize"):
-        yield f"int{choice.quantize}" if choice.quantize else say("base not packed", "基座不量化")
+        yield (
+            say(f"{choice.quantize}-bit base", f"{choice.quantize} 位基座")
+            if choice.quantize
+            else say("base not packed", "基座不量化")
+        )
     if tells("mixed"):
         yield say("no amp", "不用混合精度") if choice.mixed == "no" else choice.mixed
     if tells("sharding") or tells("offload"):
